@@ -1,0 +1,150 @@
+"""Build a graph by hand: populations with time constants, connections by rule, matrix or list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuro import seeds
+from neuro.errors import GraphError
+from neuro.graph.graph import Graph
+from neuro.graph.grid import to_grid
+from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, CurrentInput, Population, Projection, SpikeInput, decay
+
+Draw = Callable[[np.random.Generator, int], ArrayLike]
+
+
+class Builder:
+    """Collect populations and connections, then `build` a graph on its grid.
+
+    Each method that adds a population returns its name, which `connect` takes. Random draws come from named streams of
+    `seed`, one a connection, so that adding a connection changes no other.
+
+    Example::
+
+        rng_weights = lambda rng, n: rng.normal(0.0, 0.3, n)
+        b = Builder(dt_ms=1.0, name="two populations", seed=1)
+        b.spike_input("in", 20)
+        b.lif("lif", 80, tau_m_ms=20.0, n_ref=5)
+        b.alif("alif", 20, tau_m_ms=20.0, tau_a_ms=200.0, beta=0.1, n_ref=5)
+        b.connect("in", "lif", weight=rng_weights, p=0.5)
+        b.connect("lif", "alif", weight=0.2, p=0.1, delay=(1, 10))
+        graph = b.build()
+    """
+
+    def __init__(self, *, dt_ms: float = 1.0, name: str = "", seed: int = 0) -> None:
+        self._dt_ms, self._name, self._seed = dt_ms, name, seed
+        self._populations: list[Population] = []
+        self._projections: list[Projection] = []
+
+    def spike_input(self, name: str, size: int) -> str:
+        """Add an input of spikes."""
+        return self.add(SpikeInput(name=name, size=size))
+
+    def current_input(self, name: str, size: int, *, u_max: float = 1.0, u_step: float = 2.0**-8) -> str:
+        """Add an input of real values with |u| <= u_max, in multiples of u_step."""
+        return self.add(CurrentInput(name=name, size=size, u_max=u_max, u_step=u_step))
+
+    def lif(self, name: str, size: int, *, tau_m_ms: ArrayLike = 20.0, v_th: ArrayLike = 1.0, bias: ArrayLike = 0.0,
+            n_ref: ArrayLike = 0, reset: str = "threshold") -> str:  # fmt: skip
+        """Add leaky integrate-and-fire neurons; each parameter a number or one a neuron (units: see `LIF`)."""
+        alpha = decay(tau_m_ms, self._dt_ms)
+        return self.add(LIF(name=name, size=size, alpha=alpha, v_th=v_th, bias=bias, n_ref=n_ref, reset=reset))
+
+    def alif(self, name: str, size: int, *, tau_m_ms: ArrayLike = 20.0, tau_a_ms: ArrayLike = 200.0, beta: ArrayLike,
+             v_th: ArrayLike = 1.0, bias: ArrayLike = 0.0, n_ref: ArrayLike = 0, reset: str = "threshold") -> str:  # fmt: skip
+        """Add adaptive LIF neurons; each parameter a number or one a neuron (units: see `ALIF`)."""
+        alpha, rho = decay(tau_m_ms, self._dt_ms), decay(tau_a_ms, self._dt_ms)
+        return self.add(
+            ALIF(name=name, size=size, alpha=alpha, v_th=v_th, bias=bias, n_ref=n_ref, reset=reset, rho=rho, beta=beta)
+        )
+
+    def li(self, name: str, size: int, *, tau_out_ms: ArrayLike = 20.0, bias: ArrayLike = 0.0) -> str:
+        """Add a leaky readout."""
+        return self.add(LI(name=name, size=size, kappa=decay(tau_out_ms, self._dt_ms), bias=bias))
+
+    def add(self, population: Population) -> str:
+        """Add a population that was made elsewhere and return its name."""
+        self._populations.append(population)
+        return population.name
+
+    def connect(self, source: str, target: str, *, weight: ArrayLike | Draw, pre: ArrayLike | None = None,
+                post: ArrayLike | None = None, p: float | None = None, delay: ArrayLike | tuple[int, int] | None = None,
+                name: str | None = None) -> str:  # fmt: skip
+        """Connect two populations and return the projection's name, "source->target" unless given.
+
+        Which pairs: `pre` and `post` list them; or a 2-d `weight` of shape (source size, target size) gives them by its
+        nonzero entries; or each pair is drawn with probability p; or, with none of these, all pairs.
+        weight: a number, an array of one a synapse, a matrix, or a function (rng, n) -> n weights.
+        delay: steps: a number, one a synapse (a matrix beside a matrix of weights), or (low, high) to draw uniformly,
+        both ends included; default 1 from neurons, 0 from inputs.
+        Raises: GraphError for unknown populations, p out of 0..1, or arrays that do not fit.
+        """
+        name = name or f"{source}->{target}"
+        rng = seeds.stream(self._seed, f"connect/{name}")
+        sizes = (self._find(name, source).size, self._find(name, target).size)
+        matrix = None if callable(weight) or np.ndim(weight) != 2 else np.asarray(weight, dtype=np.float64)
+        pairs = self._pairs(name, sizes, matrix, pre, post, p, rng)
+        n = len(pairs[0])
+        values = matrix[pairs] if matrix is not None else weight(rng, n) if callable(weight) else weight
+        if delay is None:
+            delay = 0 if isinstance(self._find(name, source), INPUTS) else 1
+        if isinstance(delay, tuple):
+            delay = rng.integers(delay[0], delay[1], size=n, endpoint=True)
+        elif np.ndim(delay) == 2:
+            delay = np.asarray(delay)[pairs]
+        projection = Projection(
+            name=name, source=source, target=target, pre=pairs[0], post=pairs[1], weight=values, delay=delay
+        )
+        self._projections.append(projection)
+        return name
+
+    def build(self, *, grid: bool = True, notes: dict[str, str] | None = None) -> Graph:
+        """Return the graph, on its grid unless `grid` is False. Raises GraphError with every problem."""
+        graph = Graph(
+            populations=tuple(self._populations),
+            projections=tuple(self._projections),
+            dt_ms=self._dt_ms,
+            name=self._name,
+            notes=notes or {},
+        )
+        return to_grid(graph)[0] if grid else graph
+
+    def _find(self, projection: str, name: str) -> Population:
+        for p in self._populations:
+            if p.name == name:
+                return p
+        known = ", ".join(q.name for q in self._populations) or "none yet"
+        raise GraphError(
+            f"projection '{projection}': unknown population (got '{name}'; need one of {known}). Add it before connecting."
+        )
+
+    @staticmethod
+    def _pairs(name: str, sizes: tuple[int, int], matrix: NDArray[np.float64] | None, pre: ArrayLike | None,
+               post: ArrayLike | None, p: float | None, rng: np.random.Generator) -> tuple[Any, Any]:  # fmt: skip
+        where = f"projection '{name}'"
+        if sum((matrix is not None, pre is not None or post is not None, p is not None)) > 1:
+            raise GraphError(f"{where}: pairs given twice (got more than one of pre and post, a matrix, p; need one).")
+        if matrix is not None:
+            if matrix.shape != sizes:
+                raise GraphError(
+                    f"{where}: weight matrix has the wrong shape (got {matrix.shape}; need {sizes}, source by target). "
+                    "Transpose or reshape it."
+                )
+            return tuple(np.nonzero(matrix))  # type: ignore[return-value]
+        if pre is not None or post is not None:
+            if pre is None or post is None or np.asarray(pre).shape != np.asarray(post).shape or np.ndim(pre) != 1:
+                raise GraphError(f"{where}: pre and post do not pair (need two lists of one length).")
+            return np.asarray(pre), np.asarray(post)
+        if p is None:
+            return np.repeat(np.arange(sizes[0]), sizes[1]), np.tile(np.arange(sizes[1]), sizes[0])
+        if not 0 <= p <= 1:
+            raise GraphError(
+                f"{where}: connection probability out of range (got {p}; need 0..1). Give a fraction of all pairs."
+            )
+        fan_out = rng.binomial(sizes[1], p, size=sizes[0])
+        posts = [np.sort(rng.choice(sizes[1], size=k, replace=False, shuffle=False)) for k in fan_out]
+        return np.repeat(np.arange(sizes[0]), fan_out), np.concatenate(posts) if posts else np.zeros(0, np.int64)
