@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib.metadata
@@ -72,7 +73,5 @@ def _find() -> Path:
 def _candidates() -> Iterator[Path]:
     for folder in __path__:
         yield Path(folder) / _FILE_NAME
-    try:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         yield Path(str(importlib.metadata.distribution("neuro").locate_file(f"neuro/kernels/{_FILE_NAME}")))
-    except importlib.metadata.PackageNotFoundError:
-        pass
