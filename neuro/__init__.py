@@ -84,7 +84,20 @@ _ROOM_OF = {
     "run": "backend",
 }
 _ROOMS = frozenset(
-    {"backend", "cli", "engine", "errors", "graph", "kernels", "recipe", "recording", "report", "seeds", "tasks", "train"}
+    {
+        "backend",
+        "cli",
+        "engine",
+        "errors",
+        "graph",
+        "kernels",
+        "recipe",
+        "recording",
+        "report",
+        "seeds",
+        "tasks",
+        "train",
+    }
 )
 
 if not TYPE_CHECKING:  # a type checker reads the imports above instead, and so still finds misspelt names
