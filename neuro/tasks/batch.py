@@ -1,0 +1,183 @@
+"""What a task hands to training and evaluation: batches of inputs with their decision windows, and the score of a readout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from neuro.errors import DataError, nearest
+
+InputKind = Literal["spikes", "current"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Samples of a task, side by side.
+
+    | field   | dtype, shape                       | meaning |
+    | ------- | ---------------------------------- | ------- |
+    | inputs  | uint8 {0, 1} or float64 currents, (batch, steps, n_in) | what drives the network at each step |
+    | window  | int16, (batch, steps)              | -1: no decision at this step; k: the step belongs to decision k |
+    | targets | int64, (batch, K)                  | the class of decision k; -1: this sample has no decision k |
+
+    The logits of decision k are the mean of the readout y over the steps with window == k.
+    """
+
+    inputs: npt.NDArray[np.uint8] | npt.NDArray[np.float64]
+    window: npt.NDArray[np.int16]
+    targets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def n_decisions(self) -> int:
+        """Count the decisions asked for in the whole batch."""
+        return int((self.targets >= 0).sum())
+
+
+class Task(Protocol):
+    """A source of labelled sequences. Sizes are fixed; only `sample` draws at random, from the generator it is given."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def dt_ms(self) -> float: ...
+    @property
+    def input_kind(self) -> InputKind: ...
+    @property
+    def u_max(self) -> float:
+        """Largest |current|, for a graph's `CurrentInput` (1.0 when the inputs are spikes)."""
+    @property
+    def u_step(self) -> float:
+        """The power of two whose multiples all currents are."""
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Samples in each split; None: generated without end."""
+    def sample(self, split: str, rng: np.random.Generator, n: int) -> Batch:
+        """Draw a random batch of n samples of a split."""
+    def fixed(self, split: str, start: int, stop: int) -> Batch:
+        """Return samples start..stop-1 of a split in its fixed order: the same at every call, in every run."""
+
+
+def decision_logits(y: npt.NDArray[np.floating], batch: Batch) -> npt.NDArray[np.float64]:
+    """Average a readout over every decision window.
+
+        logits[b, k] = mean over the steps t with window[b, t] == k of y[b, t]
+
+    Parameters
+    ----------
+    y : floating, (batch, steps, n_out)
+        The readout of every step.
+    batch : Batch
+        The samples that drove it.
+
+    Returns
+    -------
+    logits : float64, (batch, K, n_out)
+        NaN where a sample has no decision k.
+
+    Raises
+    ------
+    DataError
+        y does not have a readout for every sample and step of the batch.
+    """
+    if y.ndim != 3 or y.shape[:2] != batch.window.shape:
+        raise DataError(
+            f"score: readout of the wrong shape (got {y.shape}; need {(*batch.window.shape, 'n_out')}). "
+            "Pass the readout of every sample and step."
+        )
+    decision = np.arange(batch.targets.shape[1], dtype=batch.window.dtype)
+    member = (batch.window[:, None, :] == decision[:, None]).astype(np.float64)  # (batch, K, steps)
+    total = member @ y.astype(np.float64, copy=False)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / member.sum(axis=2)[:, :, None])
+
+
+def score(logits_per_step: npt.NDArray[np.floating], batch: Batch) -> tuple[int, int]:
+    """Count right decisions: the largest mean readout of each window against the target.
+
+    Parameters
+    ----------
+    logits_per_step : floating, (batch, steps, n_out)
+        The readout y of every step. Ties go to the lower class.
+    batch : Batch
+        The samples that drove it.
+
+    Returns
+    -------
+    n_right, n_decisions : int
+        Decisions answered rightly, and decisions asked for.
+
+    Raises
+    ------
+    DataError
+        The shape is wrong, or a readout inside a window is not finite.
+    """
+    logits = decision_logits(logits_per_step, batch)
+    asked = batch.targets >= 0
+    if not np.isfinite(logits[asked]).all():
+        sample, decision = np.argwhere(asked & ~np.isfinite(logits).all(axis=2))[0]
+        raise DataError(
+            f"score: sample {sample}, decision {decision}: no finite readout (got {logits[sample, decision].tolist()}; need "
+            "finite numbers at every step of a decision window). Look for a diverging network or an empty window."
+        )
+    right = logits[asked].argmax(axis=1) == batch.targets[asked]
+    return int(right.sum()), int(asked.sum())
+
+
+def split_size(task: str, sizes: Mapping[str, int | None], split: str) -> int | None:
+    """Look up a split's size, or raise DataError naming the nearest split."""
+    if split not in sizes:
+        raise DataError(
+            f"task '{task}': unknown split (got '{split}'; need one of {', '.join(sizes)}). {nearest(split, sizes)}".rstrip()
+        )
+    return sizes[split]
+
+
+def draw(task: str, sizes: Mapping[str, int | None], split: str, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
+    """Draw n different sample numbers of a stored split.
+
+    Raises
+    ------
+    DataError
+        Unknown split, or n outside 1..size.
+    """
+    size = split_size(task, sizes, split)
+    if size is None or not 1 <= n <= size:
+        raise DataError(
+            f"task '{task}', split '{split}': batch size out of range (got {n}; need 1..{size}). Ask for a smaller batch."
+        )
+    return rng.choice(size, size=n, replace=False).astype(np.int64)
+
+
+def span(task: str, sizes: Mapping[str, int | None], split: str, start: int, stop: int) -> range:
+    """Check a range of sample numbers of a stored split.
+
+    Raises
+    ------
+    DataError
+        Unknown or endless split, or not 0 <= start < stop <= size.
+    """
+    size = split_size(task, sizes, split)
+    if size is None:
+        raise DataError(
+            f"task '{task}', split '{split}': no fixed samples (got {start}..{stop}; need a split with an end). "
+            "Its samples are generated without end: use sample()."
+        )
+    if not 0 <= start < stop <= size:
+        raise DataError(
+            f"task '{task}', split '{split}': samples out of range (got {start}..{stop}; need 0 <= start < stop <= {size}). "
+            f"The split has {size} samples."
+        )
+    return range(start, stop)
