@@ -19,16 +19,17 @@ from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, Projection, states
 Traces = dict[str, dict[str, NDArray[np.float64]]]
 
 
-def simulate(graph: Graph, inputs: Mapping[str, ArrayLike]) -> Traces:
+def simulate(graph: Graph, inputs: Mapping[str, ArrayLike], shape: tuple[int, int] | None = None) -> Traces:
     """Run a graph on a batch of inputs and return every state at every step.
 
-    Parameters: inputs, one array of shape (batch, steps, size) for each input population: spikes in {0, 1}, or values u.
+    Parameters: inputs, one array of shape (batch, steps, size) for each input population: spikes in {0, 1}, or values u;
+    shape, (batch, steps), needed only by a graph without inputs.
     Returns: float64 arrays (batch, steps, size) by population and state: z, v for LIF; z, v, a for ALIF; y for LI;
     s for inputs. `v` is the membrane before a subtractive reset, and after reset "zero".
     Raises: DataError if an input is missing or misshapen.
     """
     signal = _signals(graph, inputs)
-    batch, steps = next(iter(signal.values())).shape[:2] if signal else (1, 0)
+    batch, steps = next(iter(signal.values())).shape[:2] if signal else (shape or (1, 0))
     traces: Traces = {p.name: {"s": signal[p.name]} for p in graph.inputs}
     for p in graph.receivers:
         traces[p.name] = {state: np.zeros((batch, steps, p.size)) for state in states(p)}

@@ -1,0 +1,62 @@
+"""Try a backend on a minimal real job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuro.errors import NeuroError
+from neuro.graph import Builder, Graph, reference
+
+from .api import Availability, Record
+from .stimulus import Stimulus
+
+if TYPE_CHECKING:
+    from .api import Backend
+
+STEPS = 12
+
+
+def tiny_graph() -> Graph:
+    """Return a graph of two neurons and a readout whose every spike can be followed by hand."""
+    b = Builder(name="probe")
+    b.spike_input("in", 1)
+    b.lif("lif", 2, tau_m_ms=20.0, n_ref=1)
+    b.li("out", 1)
+    b.connect("in", "lif", weight=[1.5, 0.25], pre=[0, 0], post=[0, 1])
+    b.connect("lif", "lif", weight=[1.5], pre=[0], post=[1], delay=2, name="rec")
+    b.connect("lif", "out", weight=[0.5, 0.5], pre=[0, 1], post=[0, 0])
+    return b.build()
+
+
+def tiny_stimulus(batch: int = 1) -> Stimulus:
+    """Return a spike in every third step."""
+    spikes = np.zeros((batch, STEPS, 1), dtype=np.uint8)
+    spikes[:, ::3] = 1
+    return Stimulus.dense({"in": spikes})
+
+
+def probe(backend: Backend, version: str = "") -> Availability:
+    """Compile and run the tiny graph, compare it with the golden model, and report; never raises."""
+    graph, stimulus = tiny_graph(), tiny_stimulus()
+    expected = reference.simulate(graph, {"in": stimulus.dense_input(graph, "in")})["lif"]
+    assert expected["z"].sum() > 0, "the probe must spike"
+    try:
+        program = backend.compile(graph)
+        try:
+            recording = program.run(stimulus, Record(traces={"lif": ("v",)}))
+        finally:
+            program.close()
+    except NeuroError as err:
+        return Availability(False, str(err), version)
+    except Exception as err:  # a simulator may raise anything: that it is not usable is the answer
+        return Availability(False, f"{type(err).__name__}: {err}", version)
+    same = np.array_equal(recording.spikes["lif"].to_dense(1, STEPS, 2), expected["z"].astype(bool))
+    same = same and (np.array_equal(recording.traces["lif"]["v"], expected["v"]) or not backend.capabilities.exact)
+    reason = (
+        ""
+        if same
+        else f"backend '{backend.name}': wrong result on the probe (spikes or v differ from the golden model)"
+    )
+    return Availability(same, reason, version)
