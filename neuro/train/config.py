@@ -190,9 +190,7 @@ class ModelConfig:
             if self.kind in ("lsnn", "lif") and self.n_lif + self.n_alif == 0:
                 failures.append("model 'n_lif': no neurons (got n_lif 0, n_alif 0; need at least one). Set n_lif.")
             if self.delay_max < self.delay_min:
-                failures.append(
-                    f"model 'delay_max': below delay_min (got {self.delay_max}; need >= {self.delay_min})."
-                )
+                failures.append(f"model 'delay_max': below delay_min (got {self.delay_max}; need >= {self.delay_min}).")
             if self.in_delay_max < self.in_delay_min:
                 failures.append(
                     f"model 'in_delay_max': below in_delay_min (got {self.in_delay_max}; need >= {self.in_delay_min})."
