@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from neuro.errors import DataError, UnsupportedError, nearest
 from neuro.graph import LIF, MAX_DELAY, RESETS, Graph, kind, states
@@ -62,7 +62,7 @@ class Record:
     """
 
     spikes: bool | tuple[str, ...] = True
-    traces: Mapping[str, tuple[str, ...]] | Literal["all"] = field(default_factory=dict)
+    traces: Mapping[str, tuple[str, ...]] | str = field(default_factory=dict)
 
     def spike_names(self, graph: Graph) -> tuple[str, ...]:
         """Return the populations whose spikes are kept. Raises DataError for an unknown name."""
@@ -78,9 +78,12 @@ class Record:
     def trace_names(self, graph: Graph) -> dict[str, tuple[str, ...]]:
         """Return the states that are kept, by population. Raises DataError for an unknown population or state."""
         able = {p.name: tuple(s for s in states(p) if s != "z") for p in graph.receivers}
-        if self.traces == "all":
+        if isinstance(self.traces, str):
+            if self.traces != "all":
+                raise DataError(
+                    f"record: traces not understood (got {self.traces!r}; need 'all' or a mapping). Correct it."
+                )
             return able
-        assert not isinstance(self.traces, str), self.traces
         for name, wanted in self.traces.items():
             if name not in able:
                 hint = nearest(name, able) or "Choose among them."

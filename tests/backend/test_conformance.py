@@ -1,0 +1,88 @@
+"""Show that the conformance suite fails a backend that is wrong, and says where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neuro.backend import Record, Stimulus, conformance, require
+from neuro.backend.golden import ReferenceBackend, ReferenceProgram
+from neuro.graph import Graph
+from neuro.recording import Events, Recording
+
+Fault = Callable[[Recording], Recording]
+
+
+class _FaultyProgram(ReferenceProgram):
+    def __init__(self, graph: Graph, fault: Fault) -> None:
+        super().__init__(graph)
+        self._fault = fault
+
+    def run(self, stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008
+        return self._fault(super().run(stimulus, record))
+
+
+class FaultyBackend(ReferenceBackend):
+    """The golden model with a fault put into every recording."""
+
+    name = "faulty"
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+
+    def compile(self, graph: Graph) -> _FaultyProgram:
+        require(self, graph)
+        return _FaultyProgram(graph, self._fault)
+
+
+def off_by_one_bit(recording: Recording) -> Recording:
+    traces = {name: {s: v.copy() for s, v in states.items()} for name, states in recording.traces.items()}
+    if "alif" in traces and "v" in traces["alif"]:
+        traces["alif"]["v"][0, 4, 2] = np.nextafter(traces["alif"]["v"][0, 4, 2], np.inf)
+    return replace(recording, traces=traces)
+
+
+def one_spike_late(recording: Recording) -> Recording:
+    def late(e: Events) -> Events:
+        return Events(e.sample, e.step + (np.arange(len(e)) == len(e) - 1), e.unit) if len(e) else e
+
+    return replace(recording, spikes={name: late(e) if name == "lif" else e for name, e in recording.spikes.items()})
+
+
+def one_event_too_few(recording: Recording) -> Recording:
+    events = {name: n - (n > 0) for name, n in recording.counts.synaptic_events.items()}
+    return replace(recording, counts=replace(recording.counts, synaptic_events=events))
+
+
+def test_one_bit_of_one_state_is_found_and_named() -> None:
+    suite = conformance.suite(lambda: FaultyBackend(off_by_one_bit))()
+    with pytest.raises(
+        AssertionError, match=r"parts from the golden model at step 4, sample 0, 'alif' v of unit 2: got"
+    ):
+        suite.test_one_program_runs_again_from_zero()
+
+
+def test_one_late_spike_is_found_and_named() -> None:
+    suite = conformance.suite(lambda: FaultyBackend(one_spike_late))()
+    with pytest.raises(AssertionError, match=r"at step \d+, sample 2, 'lif' z of unit \d: got"):
+        suite.test_one_program_runs_again_from_zero()
+
+
+def test_wrong_count_is_found() -> None:
+    suite = conformance.suite(lambda: FaultyBackend(one_event_too_few))()
+    with pytest.raises(AssertionError, match="synaptic_events"):
+        suite.test_random_graphs_equal_the_golden_model()
+
+
+def test_missing_capability_must_be_refused() -> None:
+    class Careless(ReferenceBackend):
+        capabilities = replace(ReferenceBackend.capabilities, resets=frozenset({"threshold"}))
+
+        def compile(self, graph: Graph) -> ReferenceProgram:
+            return ReferenceProgram(graph)
+
+    with pytest.raises(AssertionError, match="UnsupportedError .* was not raised"):
+        conformance.suite(Careless)().test_graph_beyond_the_capabilities_is_refused()
