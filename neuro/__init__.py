@@ -91,6 +91,7 @@ _ROOMS = frozenset(
         "errors",
         "graph",
         "kernels",
+        "metrics",
         "recipe",
         "recording",
         "report",

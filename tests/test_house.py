@@ -33,8 +33,9 @@ ORDER = {
     "engine": _ENGINE,
     "train": _TRAIN,
     "recipe": _TRAIN | {"train"},
-    "report": _TRAIN,
-    "cli": _TRAIN | {"train", "recipe", "report"},
+    "metrics": _RECORDING | {"recording"},
+    "report": _TRAIN | {"metrics"},
+    "cli": _TRAIN | {"train", "recipe", "metrics", "report"},
     "": _BASE | {"graph", "recording", "backend"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
