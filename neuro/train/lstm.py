@@ -1,0 +1,51 @@
+"""Dense recurrent baselines without spikes: LSTM and vanilla RNN classifiers on the same tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neuro.train.lsnn import Output, Streams
+
+
+class _Recurrent(nn.Module):
+    """A torch recurrent layer and a linear readout at every step, y(t) = W h(t) + b."""
+
+    def __init__(self, layer: nn.RNNBase, n_out: int, streams: Streams) -> None:
+        super().__init__()
+        self.layer = layer
+        self.readout = nn.Linear(layer.hidden_size, n_out, dtype=layer.weight_hh_l0.dtype)  # type: ignore[arg-type]
+        self.n_in, self.n_out = layer.input_size, n_out
+        bound = 1 / np.sqrt(layer.hidden_size)
+        with torch.no_grad():
+            for name, p in self.named_parameters():
+                p.copy_(torch.from_numpy(streams(f"init/{name}").uniform(-bound, bound, tuple(p.shape))))
+
+    def forward(self, inputs: Any, *, traces: bool = False) -> Output:
+        """Run a batch from rest: inputs (batch, steps, n_in), y (batch, steps, n_out). There are no traces."""
+        h, _ = self.layer(torch.as_tensor(inputs).to(self.readout.weight.dtype))
+        y: Tensor = self.readout(h)
+        return Output(y)
+
+
+class LSTMClassifier(_Recurrent):
+    """torch's LSTM (Hochreiter & Schmidhuber 1997, with forget gates) of n_units cells.
+
+    Parameters start uniform in +-1 / sqrt(n_units), the forget gate's bias at 1 more (Jozefowicz et al. 2015), drawn from the
+    streams "init/<parameter>".
+    """
+
+    def __init__(self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(nn.LSTM(n_in, n_units, batch_first=True, dtype=dtype), n_out, streams)
+        with torch.no_grad():
+            self.layer.bias_hh_l0[n_units : 2 * n_units] += 1.0  # type: ignore[index, operator]
+
+
+class RNNClassifier(_Recurrent):
+    """torch's vanilla RNN, h(t) = tanh(W x(t) + U h(t-1) + b), of n_units units; starts as LSTMClassifier does."""
+
+    def __init__(self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(nn.RNN(n_in, n_units, batch_first=True, dtype=dtype), n_out, streams)
