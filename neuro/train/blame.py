@@ -26,7 +26,9 @@ def blame(model: nn.Module, batch: Batch, logit_scale: float) -> str:
                 found.append((step, f"state {state} of '{population}' at step {step}, sample {sample}, unit {unit}"))
     if found:
         return min(found)[1]
-    if not bool(torch.isfinite(decision_loss(decision_logits(output.y, batch), torch.as_tensor(batch.targets), logit_scale))):
+    if not bool(
+        torch.isfinite(decision_loss(decision_logits(output.y, batch), torch.as_tensor(batch.targets), logit_scale))
+    ):
         return "the loss itself, the readouts being finite: no decision in this batch, or logits too large"
     for name, parameter in model.named_parameters():
         if parameter.grad is not None and (where := _first(parameter.grad)) is not None:

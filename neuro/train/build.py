@@ -82,7 +82,7 @@ def build_deep_r(config: DeepRConfig, model: nn.Module, optimizer: torch.optim.O
     if not isinstance(model, LSNN):
         raise RecipeError(
             f"deep_r 'mode': needs a spiking network (got '{config.mode}' with {type(model).__name__}; need 'off' for dense "
-            "baselines). Set mode = \"off\", or kind = \"lsnn\"."
+            'baselines). Set mode = "off", or kind = "lsnn".'
         )
     streams = partial(stream, seed)
     sign = None if config.dale is None else dale_signs(model.n_neurons, config.dale, streams("init/dale"))

@@ -43,7 +43,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"run '{path.parent}': {path.name} is damaged (got {err}; need JSON). Train again.") from err
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         got = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise DataError(f"run '{path.parent}': {path.name} of an unknown format (got {got!r}; need {FORMAT}). Train again.")
+        raise DataError(
+            f"run '{path.parent}': {path.name} of an unknown format (got {got!r}; need {FORMAT}). Train again."
+        )
     return value
 
 
@@ -89,7 +91,9 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
     return tensors, values
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> None:
     """Put a state of `optimizer_state` back; groups and their settings stay as they are."""
     state: dict[int, dict[str, Any]] = {}
     for key, value in {**tensors, **values}.items():

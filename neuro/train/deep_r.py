@@ -101,7 +101,9 @@ class DeepR:
         for group in self.optimizer.param_groups:
             if any(p is matrix.weight for p in group["params"]):
                 return group
-        raise NeuroError(f"deep_r: matrix '{matrix.name}' is not among the optimizer's parameters. Give it to the optimizer.")
+        raise NeuroError(
+            f"deep_r: matrix '{matrix.name}' is not among the optimizer's parameters. Give it to the optimizer."
+        )
 
     @torch.no_grad()
     def _start(self) -> None:
@@ -200,9 +202,13 @@ class DeepR:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Return what `restore` needs: tensors by name, and the counter of steps."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for k, m in enumerate(self.matrices):
-            tensors |= {f"{m.name}/active": self.active[k], f"{m.name}/sign": self.sign[k], f"{m.name}/theta": self.theta[k]}
+            tensors |= {
+                f"{m.name}/active": self.active[k],
+                f"{m.name}/sign": self.sign[k],
+                f"{m.name}/theta": self.theta[k],
+            }
         return tensors, {"n_steps": self.n_steps}
 
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:

@@ -29,7 +29,9 @@ def batches(task: Task, split: str, limit: int | None, batch: int, seed: int) ->
     """Yield the first `limit` samples of a split (None: all) in its order; of an endless split, samples of stream "score"."""
     size = task.sizes[split]
     if size is None and limit is None:
-        raise DataError(f"task '{task.name}', split '{split}': without an end (got no limit; need one). Give a number of samples.")
+        raise DataError(
+            f"task '{task.name}', split '{split}': without an end (got no limit; need one). Give a number of samples."
+        )
     total = min(n for n in (size, limit) if n is not None)
     for start in range(0, total, batch):
         stop = min(start + batch, total)

@@ -315,7 +315,13 @@ class _Display:
     def __init__(self, bar: bool, echo: Callable[[str], None] | None, total: int) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._echo = echo or self._console.print
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, TextColumn("{task.fields[now]}"), console=self._console) if bar else None
         self._task = self._bar.add_task("training", total=total, now="") if self._bar is not None else None
 

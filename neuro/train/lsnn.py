@@ -89,7 +89,7 @@ class LSNN(nn.Module):
         self._wiring: Wiring | None = None
         self._plan: tuple[Tensor | None, Plan] | None = None
         self._rows: sequence.Rows | None = None
-        self.register_load_state_dict_post_hook(_forget)
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     @staticmethod
     def _bias(populations: Sequence[LIF | LI], learn: bool, dtype: torch.dtype) -> nn.Parameter | None:
@@ -128,7 +128,9 @@ class LSNN(nn.Module):
 
         In float64 its evaluation equals `neuro.graph.reference` bit for bit in z, v, a and y if the graph is on its grid.
         """
-        inputs, neurons, readouts = (_offsets(group) for group in (graph.inputs, _sorted(graph.neurons), graph.readouts))
+        inputs, neurons, readouts = (
+            _offsets(group) for group in (graph.inputs, _sorted(graph.neurons), graph.readouts)
+        )
         n_in, n = sum(p.size for p in graph.inputs), sum(p.size for p in graph.neurons)
         source = {**inputs, **{name: n_in + low for name, low in neurons.items()}}
         target = {**neurons, **{name: n + low for name, low in readouts.items()}}
@@ -205,7 +207,9 @@ class LSNN(nn.Module):
         used = torch.unique(w.synapses.delay).tolist()
         bias = self._biases()
         cells = [dynamics.neuron_parameters(p, self.dtype, self.dampening) for p in self.neurons]
-        kappa = torch.cat([torch.zeros(0, dtype=self.dtype), *(dynamics.readout_decay(p, self.dtype) for p in self.readouts)])
+        kappa = torch.cat(
+            [torch.zeros(0, dtype=self.dtype), *(dynamics.readout_decay(p, self.dtype) for p in self.readouts)]
+        )
         last = [dynamics.rest(batch, p) for p in cells]
         y = weights.new_zeros(batch, self.n_out)
         sent: list[Tensor] = []
@@ -236,7 +240,7 @@ class LSNN(nn.Module):
                 names = ", ".join(p.name for p in self.inputs)
                 raise DataError(f"LSNN: one array for several inputs (got an array; need one for each of {names}).")
             inputs = {p.name: inputs for p in self.inputs}
-        parts = []
+        parts: list[Tensor] = []
         for p in self.inputs:
             if p.name not in inputs:
                 raise DataError(f"input '{p.name}': no signal (got {sorted(inputs)}; need '{p.name}').")
@@ -260,7 +264,9 @@ class LSNN(nn.Module):
         """Return the plan for these synapses; kept while they stay the same."""
         if self._plan is not None and self._plan[1].dtype == self.dtype:
             old = self._plan[0]
-            if (active is None and old is None) or (active is not None and old is not None and torch.equal(active, old)):
+            if (active is None and old is None) or (
+                active is not None and old is not None and torch.equal(active, old)
+            ):
                 return self._plan[1]
         self._plan = (active, self.wiring().plan(active, self.dtype))
         return self._plan[1]
@@ -323,11 +329,18 @@ def _populations(
 
 
 def _matrix(
-    name: str, n_pre: int, n_post: int, first_pre: int, first_post: int, gain: float, streams: Streams, delays: tuple[int, int]
+    name: str,
+    n_pre: int,
+    n_post: int,
+    first_pre: int,
+    first_post: int,
+    gain: float,
+    streams: Streams,
+    delays: tuple[int, int],
 ) -> Block:
     """Draw a full matrix of weights and delays; equal bounds of the delay draw nothing."""
     weight = streams(f"init/{name}").standard_normal((n_pre, n_post)) * (gain / np.sqrt(n_pre))
-    delay = np.full((n_pre, n_post), delays[0], dtype=np.int64)
+    delay: np.ndarray = np.full((n_pre, n_post), delays[0], dtype=np.int64)
     if delays[1] > delays[0]:
         delay = streams(f"init/delay_{name}").integers(delays[0], delays[1], size=(n_pre, n_post), endpoint=True)
     pre, post = np.meshgrid(first_pre + np.arange(n_pre), first_post + np.arange(n_post), indexing="ij")

@@ -17,7 +17,7 @@ class _Recurrent(nn.Module):
     def __init__(self, layer: nn.RNNBase, n_out: int, streams: Streams) -> None:
         super().__init__()
         self.layer = layer
-        self.readout = nn.Linear(layer.hidden_size, n_out, dtype=layer.weight_hh_l0.dtype)  # type: ignore[arg-type]
+        self.readout = nn.Linear(layer.hidden_size, n_out, dtype=layer.weight_hh_l0.dtype)
         self.n_in, self.n_out = layer.input_size, n_out
         bound = 1 / np.sqrt(layer.hidden_size)
         with torch.no_grad():
@@ -38,7 +38,9 @@ class LSTMClassifier(_Recurrent):
     streams "init/<parameter>".
     """
 
-    def __init__(self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__(nn.LSTM(n_in, n_units, batch_first=True, dtype=dtype), n_out, streams)
         with torch.no_grad():
             self.layer.bias_hh_l0[n_units : 2 * n_units] += 1.0  # type: ignore[index, operator]
@@ -47,5 +49,7 @@ class LSTMClassifier(_Recurrent):
 class RNNClassifier(_Recurrent):
     """torch's vanilla RNN, h(t) = tanh(W x(t) + U h(t-1) + b), of n_units units; starts as LSTMClassifier does."""
 
-    def __init__(self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__(nn.RNN(n_in, n_units, batch_first=True, dtype=dtype), n_out, streams)

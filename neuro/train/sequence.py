@@ -75,7 +75,7 @@ class Traces:
 class _Refractory:
     """Count spikes of the last n_ref steps: `blocked` is 1 where a neuron may not spike, else 0.
 
-        blocked(t) = blocked(t-1) + z(t-1) - z(t-1-n_ref)
+    blocked(t) = blocked(t-1) + z(t-1) - z(t-1-n_ref)
     """
 
     n_ref: Tensor
@@ -120,7 +120,9 @@ def sweep(inputs: Tensor, weights: Tensor, bias: Tensor | None, rows: Rows, plan
     sources[:pad] = 0
     sources[pad:, :n_inputs].copy_(inputs)
     shapes = {"x": n, "v": n, "threshold": n, "held": n, "a": n - rows.adaptive_from}
-    kept: dict[str, Tensor] = {name: like.new_empty(steps, size, batch) for name, size in shapes.items() if name in keep}
+    kept: dict[str, Tensor] = {
+        name: like.new_empty(steps, size, batch) for name, size in shapes.items() if name in keep
+    }
     readout = like.new_empty(steps, len(rows.decay) - n, batch)
     traces = Traces(sources=sources, pad=pad, y=readout, **kept)
     matrix, flat = plan.forward.matrix(weights), sources.view(-1, batch)
@@ -219,7 +221,13 @@ class _Gradients:
 
 
 def unsweep(
-    traces: Traces, grad_y: Tensor | None, grad_z: Tensor | None, weights: Tensor, bias: Tensor | None, rows: Rows, plan: Plan
+    traces: Traces,
+    grad_y: Tensor | None,
+    grad_z: Tensor | None,
+    weights: Tensor,
+    bias: Tensor | None,
+    rows: Rows,
+    plan: Plan,
 ) -> tuple[Tensor, Tensor | None]:
     """Run backward through time and return (dL/dweights, dL/dbias).
 
@@ -317,4 +325,4 @@ def run(
         keep.add("x")
         keep |= {"threshold"} if rows.stretches("adaptive") else set()
         keep |= {"held"} if rows.stretches("zero") else set()
-    return _Sequence.apply(inputs, weights, bias, rows, plan, frozenset(keep))  # type: ignore[no-any-return]
+    return _Sequence.apply(inputs, weights, bias, rows, plan, frozenset(keep))  # type: ignore[no-untyped-call]

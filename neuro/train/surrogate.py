@@ -42,5 +42,5 @@ def spike(v: Tensor, threshold: Tensor, free: Tensor, v_th: Tensor, dampening: f
     dampening, gamma >= 0.
     Returns: z in {0, 1}, (batch, n), dtype of v.
     """
-    z: Tensor = _Spike.apply(v, threshold, free, v_th, dampening)
+    z: Tensor = _Spike.apply(v, threshold, free, v_th, dampening)  # type: ignore[no-untyped-call]
     return z

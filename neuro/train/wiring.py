@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+HAS_SPARSE: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+"""Whether this torch multiplies CSR matrices on the CPU; builds without MKL use dense products."""
 DENSE_ABOVE = 0.35
 """Share of non-zero entries above which a dense product with a window is the faster one (measured, 2 cores)."""
 DENSE_GRADIENT_ABOVE = 0.15
@@ -60,7 +62,7 @@ class Operator:
     def __init__(self, rows: Tensor, columns: Tensor, order: Tensor, shape: tuple[int, int]) -> None:
         _announce_sparse_beta()
         self.shape, self.order = shape, order
-        self.dense = rows.numel() > DENSE_ABOVE * shape[0] * shape[1] or not torch.backends.mkl.is_available()
+        self.dense = rows.numel() > DENSE_ABOVE * shape[0] * shape[1] or not HAS_SPARSE
         if self.dense:
             self.flat = rows * shape[1] + columns
         else:
@@ -158,7 +160,7 @@ class Plan:
     def _group(self, delay: int, low: int, high: int, order: Tensor, pre: Tensor, post: Tensor) -> Group:
         shape = (high - low, self.wiring.n_targets)
         pattern = None
-        if order.numel() <= DENSE_GRADIENT_ABOVE * shape[0] * shape[1] and torch.backends.mkl.is_available():
+        if order.numel() <= DENSE_GRADIENT_ABOVE * shape[0] * shape[1] and HAS_SPARSE:
             zero = torch.zeros(order.numel(), dtype=self.dtype)
             pattern = torch.sparse_csr_tensor(
                 _crow(pre, shape[0]), post.int(), zero, size=shape, check_invariants=False
