@@ -49,7 +49,7 @@ for population in ("lif", "alif"):
         assert np.array_equal(getattr(engine.spikes[population], field), getattr(golden.spikes[population], field))
 assert n_states == 4, n_states  # v; v and a; y
 neuro.save(graph, "graph.h5")
-assert neuro.load("graph.h5").sha256() == graph.sha256()
+assert neuro.load("graph.h5").sha256 == graph.sha256
 print("spikes", sum(len(golden.spikes[p]) for p in ("lif", "alif")))
 """
 
