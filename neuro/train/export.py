@@ -99,18 +99,31 @@ def _projections(model: LSNN, block: Block) -> list[Projection]:
     """Cut a block's weights into projections between populations."""
     weight = model.get_parameter(block.name).detach().double().numpy()
     delay = model.get_buffer(f"delay_{block.name}").numpy()
-    keep = weight != 0 if block.matrix else np.ones(weight.shape, dtype=bool)
+    sources, targets = _stretches((*model.inputs, *model.neurons)), _stretches((*model.neurons, *model.readouts))
+    if block.projection is not None:
+        name, source_name, target_name = block.projection
+        first_pre, first_post = (
+            next(low for p, low in group if p.name == wanted)
+            for group, wanted in ((sources, source_name), (targets, target_name))
+        )
+        pre, post = block.pre - first_pre, block.post - first_post
+        return [
+            Projection(
+                name=name, source=source_name, target=target_name, pre=pre, post=post, weight=weight, delay=delay
+            )
+        ]
+    keep = weight != 0
     pre, post, weight, delay = block.pre[keep], block.post[keep], weight[keep], delay[keep]
     found = []
-    for source, low_pre in _stretches((*model.inputs, *model.neurons)):
-        for target, low_post in _stretches((*model.neurons, *model.readouts)):
+    for source, low_pre in sources:
+        for target, low_post in targets:
             here = (
                 (pre >= low_pre) & (pre < low_pre + source.size) & (post >= low_post) & (post < low_post + target.size)
             )
             if here.any():
                 found.append(
                     Projection(
-                        name=block.title or f"{source.name}_{target.name}",
+                        name=f"{source.name}->{target.name}",
                         source=source.name,
                         target=target.name,
                         pre=pre[here] - low_pre,

@@ -38,8 +38,8 @@ class Output:
 class Block:
     """Weights that are one parameter: a whole matrix from sources to targets, or the list of a projection's synapses.
 
-    name: of the parameter; weight: initial values, (pre, post) if `matrix`, else (n,); pre, post: int64, of weight's shape,
-    rows of sources and targets; delay: int64, of weight's shape, steps; title: name of a list's projection.
+    name: of the parameter; weight: initial values, (pre, post) of a matrix or (n,) of a list; pre, post: int64, of weight's shape,
+    rows of sources and targets; delay: int64, of weight's shape, steps; projection: name, source and target of a list.
     """
 
     name: str
@@ -47,8 +47,7 @@ class Block:
     pre: np.ndarray
     post: np.ndarray
     delay: np.ndarray
-    matrix: bool
-    title: str = ""
+    projection: tuple[str, str, str] | None = None
 
 
 class LSNN(nn.Module):
@@ -141,8 +140,7 @@ class LSNN(nn.Module):
                 pre=c.pre.astype(np.int64) + source[c.source],
                 post=c.post.astype(np.int64) + target[c.target],
                 delay=c.delay.astype(np.int64),
-                matrix=False,
-                title=c.name,
+                projection=(c.name, c.source, c.target),
             )
             for k, c in enumerate(graph.projections)
         ]
@@ -344,7 +342,7 @@ def _matrix(
     if delays[1] > delays[0]:
         delay = streams(f"init/delay_{name}").integers(delays[0], delays[1], size=(n_pre, n_post), endpoint=True)
     pre, post = np.meshgrid(first_pre + np.arange(n_pre), first_post + np.arange(n_post), indexing="ij")
-    return Block(name, weight, pre, post, delay, matrix=True)
+    return Block(name, weight, pre, post, delay)
 
 
 def _rows(

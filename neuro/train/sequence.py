@@ -128,6 +128,7 @@ def sweep(inputs: Tensor, weights: Tensor, bias: Tensor | None, rows: Rows, plan
     matrix, flat = plan.forward.matrix(weights), sources.view(-1, batch)
     first = (pad - plan.wiring.delay_max) * sources.shape[1]
     stride, width = sources.shape[1], plan.forward.shape[1]
+    clear = plan.forward.dense and plan.wiring.delay_min == 0  # the window then holds spikes that are not computed yet
 
     state = like.new_zeros(len(rows.decay), batch)
     v, y = state[:n], state[n:]
@@ -141,6 +142,8 @@ def sweep(inputs: Tensor, weights: Tensor, bias: Tensor | None, rows: Rows, plan
     before = sources[pad - 1, n_inputs:]
     for t in range(steps):
         start = first + t * stride
+        if clear:
+            sources[t + pad, n_inputs:] = 0
         current = torch.mm(matrix, flat[start : start + width])
         if bias is not None:
             current.add_(bias)
