@@ -29,7 +29,7 @@ def writing(path: str | Path) -> Iterator[Any]:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
-        with h5py.File(temporary, "w") as file:
+        with h5py.File(temporary, "w", libver=("v108", "v108")) as file:  # its metadata carry checksums
             yield file
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)

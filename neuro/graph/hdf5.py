@@ -108,7 +108,7 @@ def _node(group: Any, name: str, parent: str, path: Path) -> Any:
         hint = nearest(kind, kinds) or "Write the file again."
         raise GraphError(f"{path}: {group.name}: unknown kind (got {kind!r}; need one of {', '.join(kinds)}). {hint}")
     cls = kinds[kind]
-    fields = set(cls.__dataclass_fields__) & set(group.attrs) | ({"size"} if parent == "populations" else set())
+    fields = set(cls.__dataclass_fields__) - ({"grid"} - set(group.attrs))  # no grid is a grid of None
     plain = _LINKS if parent == "projections" else {k: t for k, t in _PLAIN.items() if k in fields}
     arrays: tuple[str, ...] = cls.arrays if parent == "projections" else cls.parameters
     wanted = ["kind", "index", *plain]

@@ -51,7 +51,7 @@ def tau_ms(factor: ArrayLike, dt_ms: float) -> FloatArray:
     """
     x = np.asarray(factor, dtype=np.float64)
     with np.errstate(divide="ignore"):
-        return np.asarray(-dt_ms / np.log(x) + 0.0)
+        return np.asarray(dt_ms / np.abs(np.log(x)))
 
 
 def _frozen(where: str, value: Any, dtype: type, size: int | None = None) -> NDArray[Any]:

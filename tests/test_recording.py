@@ -1,0 +1,161 @@
+"""Check events, counts and the recording's file and conversions."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuro.backend import Capabilities, Record, run
+from neuro.backend.conformance import Limits, draw_stimulus, example, graphs
+from neuro.errors import DataError, UnsupportedError
+from neuro.graph import CurrentInput, Graph
+from neuro.recording import Events, Recording, count, make
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_events_and_dense_arrays_are_the_same_thing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dense = rng.random(tuple(rng.integers(1, 9, 3))) < 0.3
+    events = Events.from_dense(dense)
+    assert np.array_equal(events.to_dense(*dense.shape), dense) and len(events) == dense.sum()
+    order = rng.permutation(len(events))
+    assert Events(events.sample[order], events.step[order], events.unit[order]) == events
+    low, high = sorted(rng.integers(0, dense.shape[0] + 1, 2))
+    assert np.array_equal(events.select(low, high).to_dense(high - low, *dense.shape[1:]), dense[low:high])
+
+
+@pytest.mark.parametrize(
+    ("make_events", "message"),
+    [
+        (
+            lambda: Events.from_dense(np.full((1, 1, 2), 0.5)),
+            r"not a spike train \(got 0.5 at .* \(0, 0, 0\); need 0 or 1\)",
+        ),
+        (lambda: Events.from_dense(np.zeros((2, 3))), r"wrong shape \(got \(2, 3\); need \(batch, steps, units\)\)"),
+        (lambda: Events(np.zeros(2, int), np.zeros(2, int), np.zeros(2, int)), "a spike is given twice"),
+        (lambda: Events(np.zeros(2, int), np.zeros(1, int), np.zeros(2, int)), "columns differ in length"),
+        (lambda: Events(np.zeros(2), np.zeros(2), np.zeros(2)), "sample is not a list of integers"),
+    ],
+)
+def test_events_refuse(make_events: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make_events()  # type: ignore[operator]
+
+
+def test_events_are_compared_by_value_only_with_events() -> None:
+    assert Events.none() != 3 and Events.none() == Events.none()
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(Limits(neurons=20), Capabilities()), st.integers(1, 3), st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_synaptic_events_are_arrivals_within_the_run(graph: Graph, batch: int, steps: int, seed: int) -> None:
+    stimulus = draw_stimulus(graph, batch, steps, seed)
+    recording = run(graph, stimulus, "reference")
+    for c in graph.projections:
+        source = graph.population(c.source)
+        if isinstance(source, CurrentInput):
+            sent = stimulus.currents[c.source] != 0
+        else:
+            sent = recording.spikes[c.source].to_dense(batch, steps, source.size)
+        expected = [
+            sum(int(sent[b, : max(steps - d, 0), i].sum()) for i, d in zip(c.pre, c.delay, strict=True))
+            for b in range(batch)
+        ]
+        assert recording.counts.synaptic_events[c.name].tolist() == expected
+    for p in graph.receivers:
+        assert recording.counts.neuron_updates[p.name] == p.size * steps
+
+
+def example_recording() -> tuple[Graph, Recording]:
+    graph = example()
+    return graph, run(graph, draw_stimulus(graph, 3, 40, 1), "reference", Record(traces="all"))
+
+
+def test_rate_is_spikes_over_neurons_and_seconds() -> None:
+    _, r = example_recording()
+    n = int(r.counts.spikes["lif"].sum())
+    assert n > 0 and r.rate_hz("lif") == pytest.approx(n / (3 * 8 * 40e-3))
+
+
+def test_recording_file_round_trip(tmp_path: Path) -> None:
+    _, r = example_recording()
+    r.save(tmp_path / "r.h5")
+    again = Recording.load(tmp_path / "r.h5")
+    for field in (
+        "backend",
+        "graph_sha256",
+        "exact",
+        "dt_ms",
+        "batch",
+        "steps",
+        "sizes",
+        "wall_time_s",
+        "versions",
+        "spikes",
+    ):
+        assert getattr(again, field) == getattr(r, field), field
+    assert all(np.array_equal(again.traces[p][s], v) for p, states in r.traces.items() for s, v in states.items())
+    assert {k: v.tolist() for k, v in again.counts.spikes.items()} == {
+        k: v.tolist() for k, v in r.counts.spikes.items()
+    }
+
+
+def test_damaged_recording_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.h5"
+    example_recording()[1].save(path)
+    with h5py.File(path, "r+") as file:
+        del file["spikes/lif/unit"]
+    with pytest.raises(DataError, match=r"part missing \(got none; need 'unit'\)"):
+        Recording.load(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DataError, match="file cannot be read"):
+        Recording.load(path)
+
+
+def test_recording_of_an_incomplete_run_is_refused() -> None:
+    graph, r = example_recording()
+    with pytest.raises(DataError, match=r"no spikes of \['alif'\]"):
+        make(graph, backend="x", versions={}, exact=True, batch=3, steps=40, traces={}, keep=(), wall_time_s=0.0,
+             spikes={k: v for k, v in r.spikes.items() if k != "alif"}, currents={"cur": np.zeros((3, 40, 2))})  # fmt: skip
+
+
+def test_counts_of_nothing_are_zero() -> None:
+    graph = example()
+    silent = {"in": Events.none(), "lif": Events.none(), "alif": Events.none()}
+    counts = count(graph, silent, {"cur": np.zeros((2, 5, 2))}, 2, 5)
+    assert all(v.tolist() == [0, 0] for v in (*counts.spikes.values(), *counts.synaptic_events.values()))
+
+
+def test_pandas_table_has_one_row_a_spike() -> None:
+    _, r = example_recording()
+    table = r.to_pandas()
+    assert len(table) == sum(len(e) for e in r.spikes.values()) and set(table.population) == {"in", "lif", "alif"}
+    assert (table.time_ms == table.step * r.dt_ms).all()
+
+
+def test_neo_block_has_a_segment_a_sample_and_a_train_a_unit() -> None:
+    _, r = example_recording()
+    block = r.to_neo()
+    assert len(block.segments) == 3 and len(block.segments[0].spiketrains) == 3 + 8 + 5
+    assert sum(len(t) for s in block.segments for t in s.spiketrains) == sum(len(e) for e in r.spikes.values())
+
+
+def test_missing_converter_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UnsupportedError, match="pandas is not installed"):
+        example_recording()[1].to_pandas()
+
+
+def test_recording_is_an_immutable_value() -> None:
+    _, r = example_recording()
+    assert replace(r, backend="x").backend == "x"
+    with pytest.raises(ValueError, match="read-only"):
+        r.spikes["lif"].step[0] = 3
