@@ -1,0 +1,280 @@
+"""Run one graph on several backends and say what each gave, and whether they agree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from neuro import backend as backends
+from neuro.backend import Backend, Program, Record, Stimulus
+from neuro.errors import DataError, NeuroError, UnsupportedError
+from neuro.graph import Graph, states
+from neuro.metrics import Activity, Parity, activity, compare_recordings, merge
+from neuro.recording import Recording
+from neuro.report.fit import Fit, match
+from neuro.tasks import Batch, Task
+
+Status = Literal["ok", "unavailable", "failed"]
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what is done now)."""
+
+_GROUP_BYTES = 2**28
+"""Most memory for the states that two recordings of one group of samples hold."""
+_BASES = ("reference", "engine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A backend to compare: its registered name and the options of its constructor."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one backend gave.
+
+    status: "ok"; "unavailable" (it cannot run here, or not this graph); "failed" (it broke). reason: why, if not ok.
+    n_right, n_decisions: of the task. activity: None if not ok. versions: of the simulator and its parts.
+    build_s: compiling the graph, s. wall_time_s: the runs alone, as the backend measured them.
+    parity: against the base; None for the base itself, if not ok, or if the base broke.
+    """
+
+    backend: str
+    options: Mapping[str, Any]
+    status: Status
+    reason: str = ""
+    n_right: int = 0
+    n_decisions: int = 0
+    activity: Activity | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    build_s: float = 0.0
+    wall_time_s: float = 0.0
+    parity: Parity | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Return the share of right decisions; NaN without any."""
+        return self.n_right / self.n_decisions if self.n_decisions else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Consecutive samples that run together: the number of the first in its split, and what drives them."""
+
+    first_sample: int
+    batch: Batch
+    stimulus: Stimulus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Consecutive samples that ran together, and what one backend recorded of them, all states included."""
+
+    given: Given
+    recording: Recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One graph on one task, on several backends.
+
+    base: name of the backend whose recording the others are held to ("" if none could run). rows: in the order asked for.
+    groups: by backend, of the base its first group of samples, and of each backend that differs the group where it first does.
+    """
+
+    graph: Graph
+    task: str
+    split: str
+    n_samples: int
+    steps: int
+    fit: Fit
+    base: str
+    rows: tuple[Row, ...]
+    groups: Mapping[str, Group] = field(default_factory=dict, repr=False)
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether a backend broke, or differs where both are exact."""
+        return any(r.status == "failed" or (r.parity is not None and r.parity.failed) for r in self.rows)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Return the backends that cannot run here, or not this graph."""
+        return tuple(r.backend for r in self.rows if r.status == "unavailable")
+
+
+def compare(
+    graph: Graph,
+    task: Task,
+    candidates: Sequence[Candidate],
+    *,
+    split: str = "test",
+    n_samples: int = 50,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Run the first samples of a task's split on every backend; compare all spikes and states with the base's.
+
+    The base is "reference" if it is asked for, else "engine", which is put in front if it is not; if that one cannot run, the
+    first that can. A backend that is not available, cannot run the graph or breaks is a row that says why, and stops no other.
+    Samples run in groups that bound the memory of their states; each backend compiles the graph once.
+
+    Raises: DataError if the task does not fit the graph or has fewer samples; UnsupportedError for an unknown backend or option:
+    mistakes of the caller, found before anything runs.
+    """
+    fit = match(graph, task)
+    groups = _groups(graph, task, split, n_samples)
+    tracks = [_Track(c) for c in _with_base(candidates)]
+    tell = progress or (lambda done, total, what: None)
+    total, done = len(tracks) * (1 + len(groups)), 0
+    with ExitStack() as stack:
+        for track in tracks:
+            tell(done, total, f"{track.name}: building")
+            track.open(graph, stack)
+            done += 1
+        base = _base(tracks)
+        order = sorted(tracks, key=lambda track: track is not base)
+        for first, stop in groups:
+            batch = task.fixed(split, first, stop)
+            given = Given(first_sample=first, batch=batch, stimulus=fit.stimulus(graph, batch))
+            for track in order:
+                tell(done, total, f"{track.name}: samples {first} to {stop - 1}")
+                track.run(given, fit, base)
+                done += 1
+        tell(total, total, "done")
+    return Comparison(
+        graph=graph, task=task.name, split=split, n_samples=n_samples, steps=task.steps, fit=fit,
+        base=base.name if base else "", rows=tuple(track.row() for track in tracks),
+        groups={track.name: track.kept for track in tracks if track.kept is not None},
+    )  # fmt: skip
+
+
+class _Track:
+    """What one backend has done so far."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.name = candidate.name
+        self.kept: Group | None = None
+        self.last: Recording | None = None
+        self._row = Row(backend=candidate.name, options=dict(candidate.options), status="ok")
+        self._program: Program | None = None
+        self._recordings: list[Recording] = []
+        self._parities: list[tuple[int, Parity]] = []
+        self._backend = self._find(candidate)
+
+    def _find(self, candidate: Candidate) -> Backend | None:
+        """Return the backend, or None if its package does not import. Raises UnsupportedError for a mistake in the call."""
+        try:
+            return backends.get(candidate.name, **candidate.options)
+        except UnsupportedError as err:
+            if not isinstance(err.__cause__, ImportError):
+                raise
+            self._stop("unavailable", err)
+            return None
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether a program is there and nothing broke so far."""
+        return self._program is not None and self._row.status == "ok"
+
+    def open(self, graph: Graph, stack: ExitStack) -> None:
+        """Try the backend and compile the graph; the stack closes the program."""
+        if self._backend is None:
+            return
+        available = self._backend.is_available()
+        if not available:
+            self._stop("unavailable", available.reason)
+            return
+        start = time.perf_counter()
+        try:
+            self._program = self._backend.compile(graph)
+        except UnsupportedError as err:
+            self._stop("unavailable", err)
+        except Exception as err:  # a simulator may raise anything; the other backends still have their turn
+            self._stop("failed", err)
+        else:
+            stack.callback(self._program.close)
+        self._row = replace(self._row, build_s=time.perf_counter() - start)
+
+    def run(self, given: Given, fit: Fit, base: _Track | None) -> None:
+        """Run a group of samples, score it, and compare it with what the base just gave for it."""
+        if not self.runs:
+            return
+        assert self._program is not None
+        try:
+            recording = self._program.run(given.stimulus, Record(traces="all"))
+            n_right, n_decisions = fit.score(recording, given.batch)
+        except Exception as err:  # as above
+            self._stop("failed", err)
+            return
+        self.last = recording
+        self._recordings.append(replace(recording, traces={}))
+        self._row = replace(
+            self._row, n_right=self._row.n_right + n_right, n_decisions=self._row.n_decisions + n_decisions
+        )
+        group = Group(given=given, recording=recording)
+        if base is self:
+            self.kept = self.kept or group
+        elif base is not None and base.runs:
+            assert base.last is not None
+            self._hold(group, compare_recordings(base.last, recording))
+
+    def _hold(self, group: Group, parity: Parity) -> None:
+        """Remember a parity; keep the group if no earlier one parts at an earlier step."""
+        earlier = [p.divergence.step for _, p in self._parities if p.divergence]
+        if parity.divergence and all(parity.divergence.step < step for step in earlier):
+            self.kept = group
+        self._parities.append((group.given.first_sample, parity))
+
+    def _stop(self, status: Status, why: Exception | str) -> None:
+        plain = isinstance(why, (str, NeuroError))
+        self._row = replace(self._row, status=status, reason=str(why) if plain else f"{type(why).__name__}: {why}")
+
+    def row(self) -> Row:
+        """Return what the table shows."""
+        if self._row.status != "ok" or not self._recordings:
+            return self._row
+        firsts, parities = [f for f, _ in self._parities], [p for _, p in self._parities]
+        return replace(
+            self._row,
+            activity=activity(self._recordings),
+            versions=self._recordings[0].versions,
+            wall_time_s=sum(r.wall_time_s for r in self._recordings),
+            parity=merge(parities, firsts) if len(parities) == len(self._recordings) else None,
+        )
+
+
+def _with_base(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates, each name once, with a base in front."""
+    found: dict[str, Candidate] = {}
+    for c in candidates:
+        if c.name in found:
+            raise UnsupportedError(
+                f"compare: backend given twice (got '{c.name}' twice; need each name once). Compare its options in two runs."
+            )
+        found[c.name] = c
+    return list(found.values()) if set(_BASES) & set(found) else [Candidate(name="engine"), *found.values()]
+
+
+def _base(tracks: Sequence[_Track]) -> _Track | None:
+    able = {track.name: track for track in tracks if track.runs}
+    return next((able[name] for name in (*_BASES, *able) if name in able), None)
+
+
+def _groups(graph: Graph, task: Task, split: str, n_samples: int) -> list[tuple[int, int]]:
+    """Cut samples 0..n_samples-1 into groups (first, stop) whose states fit in _GROUP_BYTES, twice."""
+    size = task.sizes.get(split, n_samples)  # the task itself refuses an unknown split
+    if n_samples < 1 or (size is not None and n_samples > size):
+        raise DataError(
+            f"task '{task.name}', split '{split}': number of samples out of range (got {n_samples}; need 1..{size}). "
+            "Ask for fewer."
+        )
+    a_sample = 2 * 8 * task.steps * sum(p.size * sum(s != "z" for s in states(p)) for p in graph.receivers)
+    length = min(n_samples, max(1, _GROUP_BYTES // a_sample))
+    firsts = list(range(0, n_samples, length))
+    task.fixed(split, firsts[-1], n_samples)
+    return list(zip(firsts, [*firsts[1:], n_samples], strict=True))

@@ -1,0 +1,71 @@
+"""Write everything a comparison shows into a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from neuro.report import tables
+from neuro.report.comparison import Comparison, Group
+from neuro.report.rasters import Answer, raster, save
+
+
+def write(comparison: Comparison, folder: str | Path, sample: int = 0) -> list[Path]:
+    """Write comparison.json, comparison.md, raster.png and .svg of the base, raster-NAME of each backend that differs.
+
+    sample: the sample that the base's raster shows, of the first group that ran. A backend that differs is drawn with the
+    sample in which it first does, that step marked. Returns the paths.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [
+        _write(folder / "comparison.json", tables.as_json(comparison)),
+        _write(folder / "comparison.md", tables.markdown(comparison)),
+    ]
+    for name, group in comparison.groups.items():
+        if name == comparison.base:
+            paths += _raster(comparison, name, group, sample, folder / "raster")
+    for row in comparison.rows:
+        if row.parity is not None and row.parity.divergence is not None:
+            d, group = row.parity.divergence, comparison.groups[row.backend]
+            paths += _raster(comparison, row.backend, group, d.sample, folder / f"raster-{row.backend}", d.step)
+    return paths
+
+
+def answer_of(comparison: Comparison, group: Group, k: int) -> Answer:
+    """Return what was asked and answered in sample k of a group."""
+    batch = group.given.batch
+    asked = batch.targets[k] >= 0
+    predictions = comparison.fit.predictions(group.recording, batch)[k]
+    return Answer(
+        window=batch.window[k],
+        labels=tuple(batch.targets[k][asked].tolist()),
+        predictions=tuple(predictions[asked].tolist()),
+    )
+
+
+def _raster(
+    comparison: Comparison, name: str, group: Group, sample: int, stem: Path, mark_step: int | None = None
+) -> tuple[Path, Path]:
+    k = sample - group.given.first_sample
+    marked = (
+        f"; broken line: first difference from {comparison.base}, step {mark_step}" if mark_step is not None else ""
+    )
+    figure = raster(
+        comparison.graph,
+        group.given.stimulus,
+        group.recording,
+        k,
+        answer=answer_of(comparison, group, k) if 0 <= k < group.recording.batch else None,
+        title=f"{comparison.task}, {comparison.split} sample {sample}, on {name}{marked}",
+        mark_step=mark_step,
+    )
+    return save(figure, stem)
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write a text file under a temporary name and rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+    return path

@@ -1,0 +1,66 @@
+"""Match a task to a graph: which input it drives, which readout answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuro.backend import Stimulus
+from neuro.errors import DataError
+from neuro.graph import Graph, kind
+from neuro.recording import Recording
+from neuro.tasks import Batch, Task, decision_logits, score
+
+_KIND = {"spikes": "SpikeInput", "current": "CurrentInput"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """The input population that a task drives, and the readout population that answers, by name."""
+
+    input: str
+    readout: str
+
+    def stimulus(self, graph: Graph, batch: Batch) -> Stimulus:
+        """Return the stimulus of a batch. Raises DataError if currents are off the graph's grid."""
+        stimulus = Stimulus.dense({self.input: batch.inputs}, graph)
+        stimulus.check(graph)
+        return stimulus
+
+    def score(self, recording: Recording, batch: Batch) -> tuple[int, int]:
+        """Count right decisions and decisions asked for. The recording must hold the readout's trace y."""
+        return score(recording.traces[self.readout]["y"], batch)
+
+    def predictions(self, recording: Recording, batch: Batch) -> NDArray[np.int64]:
+        """Return the class of each decision, int64 (batch, K), -1 where a sample has no such decision."""
+        logits = decision_logits(recording.traces[self.readout]["y"], batch)
+        asked = batch.targets >= 0
+        return np.where(asked, np.where(asked[:, :, None], logits, 0.0).argmax(axis=2), -1)
+
+
+def match(graph: Graph, task: Task) -> Fit:
+    """Find the one input and the one readout of a graph that fit a task.
+
+    Raises: DataError, naming everything that does not fit: number, kind and size of inputs and readouts, the step dt.
+    """
+    where = f"task '{task.name}' on graph '{graph.name or graph.sha256[:12]}'"
+    wanted = _KIND[task.input_kind]
+    found = []
+    if [(kind(p), p.size) for p in graph.inputs] != [(wanted, task.n_in)]:
+        found.append(f"{where}: inputs do not fit (got {_shown(graph.inputs)}; need one {wanted} of size {task.n_in})")
+    if [p.size for p in graph.readouts] != [task.n_out]:
+        found.append(f"{where}: readouts do not fit (got {_shown(graph.readouts)}; need one LI of size {task.n_out})")
+    if graph.dt_ms != task.dt_ms:
+        found.append(f"{where}: time step differs (got {graph.dt_ms:g} ms; need {task.dt_ms:g} ms)")
+    if found:
+        raise DataError(
+            "\n".join(found)
+            + ".\nName the task, and the parameters, that the graph was trained for: 'neuro show' tells."
+        )
+    return Fit(input=graph.inputs[0].name, readout=graph.readouts[0].name)
+
+
+def _shown(populations: tuple[object, ...]) -> str:
+    return ", ".join(f"{type(p).__name__} '{p.name}' of size {p.size}" for p in populations) or "none"  # type: ignore[attr-defined]
