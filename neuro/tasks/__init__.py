@@ -67,7 +67,8 @@ def make(name: str, data_dir: str | Path | None = None, seed: int = 0, **params:
     """
     built, problems = check(name, params)
     if problems:
-        raise RecipeError("\n".join(f"task '{name}': {problem}" for problem in problems))
+        where = f"task '{name}': " if name in _PARAMETERS else "task "
+        raise RecipeError("\n".join(f"{where}{problem}" for problem in problems))
     if isinstance(built, DigitsParameters):
         return Digits.load(built)
     if isinstance(built, SequentialMnistParameters):

@@ -58,14 +58,18 @@ class Task(Protocol):
     @property
     def u_max(self) -> float:
         """Largest |current|, for a graph's `CurrentInput` (1.0 when the inputs are spikes)."""
+
     @property
     def u_step(self) -> float:
         """The power of two whose multiples all currents are."""
+
     @property
     def sizes(self) -> dict[str, int | None]:
         """Samples in each split; None: generated without end."""
+
     def sample(self, split: str, rng: np.random.Generator, n: int) -> Batch:
         """Draw a random batch of n samples of a split."""
+
     def fixed(self, split: str, start: int, stop: int) -> Batch:
         """Return samples start..stop-1 of a split in its fixed order: the same at every call, in every run."""
 
@@ -145,7 +149,9 @@ def split_size(task: str, sizes: Mapping[str, int | None], split: str) -> int | 
     return sizes[split]
 
 
-def draw(task: str, sizes: Mapping[str, int | None], split: str, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
+def draw(
+    task: str, sizes: Mapping[str, int | None], split: str, rng: np.random.Generator, n: int
+) -> npt.NDArray[np.int64]:
     """Draw n different sample numbers of a stored split.
 
     Raises

@@ -34,7 +34,9 @@ class CrossingCode:
         """Count the neurons of the code, without the cue."""
         return 2 * (self.last - self.first + 1) + int(self.touch)
 
-    def encode(self, levels: npt.NDArray[np.integer], steps_per_pixel: int, n_in: int, n_steps: int) -> npt.NDArray[np.uint8]:
+    def encode(
+        self, levels: npt.NDArray[np.integer], steps_per_pixel: int, n_in: int, n_steps: int
+    ) -> npt.NDArray[np.uint8]:
         """Write the spikes of a batch of images into the head of a larger, otherwise silent input array.
 
         Parameters

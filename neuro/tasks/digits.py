@@ -121,7 +121,7 @@ class Digits:
 @lru_cache(maxsize=1)
 def _load() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as err:
         raise DataError(
             "task 'digits': its images come with scikit-learn (got no module 'sklearn'; need scikit-learn >= 1.0). "
@@ -149,4 +149,4 @@ def even_order(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.N
     for c in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == c))
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.lexsort((labels, place)).astype(np.int64)
+    return np.asarray(np.lexsort((labels, place)), dtype=np.int64)

@@ -32,7 +32,9 @@ def read(folder: Path, name: str, n_dims: int, advice: str) -> npt.NDArray[np.ui
     header = 4 + 4 * n_dims
     magic = bytes((0, 0, _UBYTE, n_dims))
     if raw[:4] != magic:
-        raise _error(path, "not the expected IDX file", f"magic number 0x{raw[:4].hex() or 'none'}", f"0x{magic.hex()}", advice)
+        raise _error(
+            path, "not the expected IDX file", f"magic number 0x{raw[:4].hex() or 'none'}", f"0x{magic.hex()}", advice
+        )
     if len(raw) < header:
         raise _error(path, "truncated header", f"{len(raw)} bytes", f"at least {header}", advice)
     shape = tuple(int.from_bytes(raw[at : at + 4], "big") for at in range(4, header, 4))
@@ -64,7 +66,9 @@ def _bytes(path: Path, advice: str) -> bytes:
                 return file.read()
         return path.read_bytes()
     except (EOFError, zlib.error, gzip.BadGzipFile) as err:
-        raise _error(path, "damaged or truncated gzip file", str(err) or type(err).__name__, "a whole one", advice) from err
+        raise _error(
+            path, "damaged or truncated gzip file", str(err) or type(err).__name__, "a whole one", advice
+        ) from err
     except OSError as err:
         raise _error(path, "unreadable", err.strerror or str(err), "a readable file", advice) from err
 

@@ -28,7 +28,9 @@ class Problem:
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.what} (got {self.got}; need {self.need})." + (f" {self.advice}" if self.advice else "")
+        return f"{self.key}: {self.what} (got {self.got}; need {self.need})." + (
+            f" {self.advice}" if self.advice else ""
+        )
 
 
 def number(default: float, low: float | None = None, high: float | None = None, *, open_low: bool = False) -> Any:
@@ -52,10 +54,15 @@ def check(kind: type, values: Mapping[str, object]) -> tuple[dict[str, Any], lis
     problems: list[Problem] = []
     for key, value in values.items():
         if key not in known:
-            problems.append(Problem(key, "unknown key", repr(key), f"one of {', '.join(sorted(known))}", nearest(key, known)))
+            problems.append(
+                Problem(key, "unknown key", repr(key), f"one of {', '.join(sorted(known))}", nearest(key, known))
+            )
             continue
         ok, converted = _convert(value, hints[key])
-        if not ok:
+        if not ok and isinstance(value, str) and get_origin(hints[key]) is Literal:
+            options = get_args(hints[key])
+            problems.append(Problem(key, "unknown value", _show(value), _name(hints[key]), nearest(value, options)))
+        elif not ok:
             problems.append(Problem(key, "wrong type", _show(value), describe(known[key], hints[key])))
         elif not _in_range(converted, known[key]):
             problems.append(Problem(key, "out of range", _show(value), describe(known[key], hints[key])))

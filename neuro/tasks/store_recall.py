@@ -119,10 +119,12 @@ class StoreRecall:
             kept.append(commands[valid])
         commands = np.concatenate(kept)[:n]
         bits = rng.integers(0, 2, size=(n, length))
-        held = np.zeros(n, dtype=np.int64)
-        for c in range(length):
-            held = np.where(commands[:, c] == STORE, bits[:, c], held)
-            bits[:, c] = np.where(commands[:, c] == RECALL, held, bits[:, c])
+        held = bits[:, 0].copy()  # no recall comes before the first store
+        for c in range(1, length):
+            recall = commands[:, c] == RECALL
+            bits[recall, c] = held[recall]
+            store = commands[:, c] == STORE
+            held[store] = bits[store, c]
         return commands, bits
 
     def _commands(self, rng: np.random.Generator, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -179,4 +181,6 @@ class StoreRecall:
         """The characters of both fixed splits, drawn at once. (A cache, not state: a function of the fields.)"""
         p = self.parameters
         sizes = {"validation": p.validation_size, "test": p.test_size}
-        return {split: self.characters(seeds.stream(self.seed, f"store_recall.{split}"), n) for split, n in sizes.items()}
+        return {
+            split: self.characters(seeds.stream(self.seed, f"store_recall.{split}"), n) for split, n in sizes.items()
+        }

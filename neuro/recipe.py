@@ -1,0 +1,225 @@
+"""Read a recipe: everything that makes a training run, in one validated TOML file.
+
+    name = "digits"                 # of the run; default: the folder that the file lies in
+    seed = 0                        # every random stream of the run comes from it
+
+    [task]                          # name, and the parameters of the task (neuro.tasks)
+    [model]                         # ModelConfig
+    [train]                         # TrainConfig
+    [deep_r]                        # DeepRConfig
+
+Only [task] with its name has to be there. Nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from neuro import tasks
+from neuro.errors import RecipeError, nearest
+from neuro.tasks.parameters import Problem
+from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Recipe", "TaskConfig", "load", "loads"]
+
+_TABLES = ("task", "model", "train", "deep_r")
+_SPIKING = ("lsnn", "lif")
+_Config = TypeVar("_Config", ModelConfig, TrainConfig, DeepRConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """Which task, and its parameters with every default filled in."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that makes a training run, checked.
+
+    | name   | default | meaning |
+    | ------ | ------- | ------- |
+    | name   | folder  | what the run is called |
+    | seed   | 0       | source of every random stream of the run |
+    | task   |         | `TaskConfig`: what is learned |
+    | model  |         | `ModelConfig`: what learns |
+    | train  |         | `TrainConfig`: how |
+    | deep_r |         | `DeepRConfig`: with which connections |
+    """
+
+    name: str
+    seed: int = 0
+    task: TaskConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    deep_r: DeepRConfig = field(default_factory=DeepRConfig)
+
+    def make_task(self, data_dir: str | Path | None = None) -> tasks.Task:
+        """Build the recipe's task; its fixed sets are the same for every seed of the run.
+
+        Raises
+        ------
+        DataError
+            The task's data are missing or damaged.
+        """
+        return tasks.make(self.task.name, data_dir, **self.task.params)
+
+    def to_toml(self) -> str:
+        """Write the whole recipe, defaults included, so that `loads` of it gives an equal one."""
+        tables = {
+            "task": {"name": self.task.name, **self.task.params},
+            "model": asdict(self.model),
+            "train": asdict(self.train),
+            "deep_r": asdict(self.deep_r),
+        }
+        lines = [f"name = {_toml(self.name)}", f"seed = {self.seed}"]
+        for title, table in tables.items():
+            lines += ["", f"[{title}]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in table.items() if value is not None]
+        return "\n".join(lines) + "\n"
+
+
+def load(path: str | Path) -> Recipe:
+    """Read and check a recipe file, or the recipe.toml of a folder.
+
+    Raises
+    ------
+    RecipeError
+        The file is missing, is not TOML, or has unknown tables or keys, wrong types or values out of range: all of these are
+        reported at once, each with its file, table and key, what it got, what it needs, and for a name the nearest known one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "recipe.toml"
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError as err:
+        raise RecipeError(
+            f"{path}: recipe not found (got no such file; need a TOML file). {_near(path)}".rstrip()
+        ) from err
+    except UnicodeDecodeError as err:
+        raise RecipeError(
+            f"{path}: not text (got byte 0x{err.object[err.start]:02x}; need UTF-8). Save it as UTF-8."
+        ) from err
+    except OSError as err:
+        raise RecipeError(f"{path}: unreadable (got '{err.strerror}'; need a readable file). Check the path.") from err
+    return loads(text, where=str(path), name=path.resolve().parent.name or "run")
+
+
+def loads(text: str, where: str = "recipe", name: str = "run") -> Recipe:
+    """Read and check a recipe from TOML text.
+
+    Parameters
+    ----------
+    text : str
+        The recipe.
+    where : str
+        What messages call it: the file.
+    name : str
+        The run's name if the recipe gives none.
+
+    Raises
+    ------
+    RecipeError
+        As `load`.
+    """
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise RecipeError(f"{where}: not TOML (got '{err}'; need valid TOML). Mend that line.") from err
+    problems: list[str] = []
+    tables = _tables(given, problems)
+    task = _task(tables["task"], problems)
+    model = _config(ModelConfig, "model", tables["model"], problems)
+    train = _config(TrainConfig, "train", tables["train"], problems)
+    deep_r = _config(DeepRConfig, "deep_r", tables["deep_r"], problems)
+    if model and deep_r and deep_r.mode != "off" and model.kind not in _SPIKING:
+        problems.append(
+            f"deep_r 'mode': no DEEP R for this model (got mode '{deep_r.mode}' with model kind '{model.kind}'; need mode 'off', or "
+            f"kind {' or '.join(_SPIKING)})."
+        )
+    if problems or task is None or model is None or train is None or deep_r is None:
+        raise RecipeError("\n".join(f"{where}: {problem}" for problem in problems))
+    return Recipe(
+        name=given.get("name", name), seed=given.get("seed", 0), task=task, model=model, train=train, deep_r=deep_r
+    )
+
+
+def _tables(given: dict[str, Any], problems: list[str]) -> dict[str, dict[str, Any]]:
+    """Split a recipe into its tables, and note what is wrong outside them."""
+    known = ("name", "seed", *_TABLES)
+    for key, value in given.items():
+        if key not in known:
+            what = "unknown table" if isinstance(value, dict) else "unknown key"
+            problems.append(f"{what} (got '{key}'; need one of {', '.join(known)}). {nearest(key, known)}".rstrip())
+        elif key in _TABLES and not isinstance(value, dict):
+            problems.append(f"'{key}': wrong type (got {value!r}; need a table). Write [{key}] on a line of its own.")
+    name, seed = given.get("name", "run"), given.get("seed", 0)
+    if not isinstance(name, str) or not name.strip() or "/" in name or "\\" in name or name.startswith("."):
+        problems.append(f"'name': not a name (got {name!r}; need a string without slashes that starts with no dot).")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        problems.append(f"'seed': out of range (got {seed!r}; need a whole number, at least 0).")
+    return {table: given[table] if isinstance(given.get(table), dict) else {} for table in _TABLES}
+
+
+def _task(table: dict[str, Any], problems: list[str]) -> TaskConfig | None:
+    params = dict(table)
+    name = params.pop("name", None)
+    if not isinstance(name, str):
+        got = "nothing" if name is None else repr(name)
+        problems.append(f"task 'name': no task (got {got}; need one of {', '.join(tasks.NAMES)}).")
+        return None
+    built, failures = tasks.check(name, params)
+    problems += [_line("task", failure) for failure in failures]
+    return None if failures else TaskConfig(name=name, params=asdict(built))
+
+
+def _config(kind: type[_Config], table: str, values: dict[str, Any], problems: list[str]) -> _Config | None:
+    """Build one of the configs, and note its unknown keys as well as its values that are out of range."""
+    known = [f.name for f in fields(kind)]
+    unknown = [key for key in values if key not in known]
+    for key in unknown:
+        failure = Problem(key, "unknown key", f"'{key}'", f"one of {', '.join(known)}", nearest(key, known))
+        problems.append(_line(table, failure))
+    try:
+        built = kind(**{key: value for key, value in values.items() if key in known})
+    except RecipeError as err:
+        problems += str(err).splitlines()
+        return None
+    return None if unknown else built
+
+
+def _line(table: str, problem: Problem) -> str:
+    return str(problem).replace(problem.key, f"{table} '{problem.key}'", 1)
+
+
+def _near(path: Path) -> str:
+    """Point at the recipes that do exist beside a missing one."""
+    folder = path.parent.parent if path.name == "recipe.toml" else path.parent
+    found = {str(p.parent): p for p in sorted(folder.glob("*/recipe.toml"))} if folder.is_dir() else {}
+    return nearest(str(path.parent if path.name == "recipe.toml" else path), found)
+
+
+def _toml(value: object) -> str:
+    """Write a value as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    raise AssertionError(f"no TOML for {value!r}")
