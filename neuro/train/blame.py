@@ -25,7 +25,7 @@ def blame(model: nn.Module, batch: Batch, logit_scale: float) -> str:
                 step, sample, unit = where
                 found.append((step, f"state {state} of '{population}' at step {step}, sample {sample}, unit {unit}"))
     if found:
-        return min(found)[1]
+        return min(found, key=lambda entry: entry[0])[1]
     if not bool(
         torch.isfinite(decision_loss(decision_logits(output.y, batch), torch.as_tensor(batch.targets), logit_scale))
     ):

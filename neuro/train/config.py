@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from neuro.errors import RecipeError, nearest
+from neuro.errors import RecipeError
 
 KINDS = ("lsnn", "lif", "lstm", "rnn")
 RESETS = ("threshold", "adaptive", "zero")
@@ -18,7 +18,6 @@ MODES = ("hard", "soft", "off")
 OPTIMIZERS = ("adam", "sgd")
 DTYPES = ("float32", "float64")
 
-_Config = TypeVar("_Config", "ModelConfig", "TrainConfig", "DeepRConfig")
 _Rule = tuple[str, Callable[[Any], bool], str]
 
 
@@ -270,19 +269,3 @@ class DeepRConfig:
 
     def __post_init__(self) -> None:
         _refuse(_failures("deep_r", self, _DEEP_R_RULES))
-
-
-def from_dict(cls: type[_Config], values: dict[str, Any], where: str) -> _Config:
-    """Build a config from a table of a recipe, refusing unknown keys with the nearest known one.
-
-    Raises: RecipeError.
-    """
-    known = tuple(cls.__dataclass_fields__)
-    _refuse(
-        [
-            f"{where}: unknown key (got {key!r}; need one of {', '.join(known)}). {nearest(key, known)}".rstrip()
-            for key in values
-            if key not in known
-        ]
-    )
-    return cls(**values)

@@ -198,7 +198,11 @@ def test_delays_are_drawn_once_within_their_range_and_saved():
     assert (model.delay_w_rec.min(), model.delay_w_rec.max()) == (2, 9)
     assert (model.delay_w_in.min(), model.delay_w_in.max()) == (0, 3)
     other = LSNN.from_config(
-        ModelConfig(n_lif=8, n_alif=6, tau_a_ms=60.0, beta=0.2, delay_max=10), 7, 3, partial(stream, 4), dtype=torch.float64
+        ModelConfig(n_lif=8, n_alif=6, tau_a_ms=60.0, beta=0.2, delay_max=10),
+        7,
+        3,
+        partial(stream, 4),
+        dtype=torch.float64,
     )
     other(noise(model))
     other.load_state_dict(model.state_dict())
