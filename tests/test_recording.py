@@ -16,7 +16,7 @@ from neuro.backend import Capabilities, Record, run
 from neuro.backend.conformance import Limits, draw_stimulus, example, graphs
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import CurrentInput, Graph
-from neuro.recording import Events, Recording, count, make
+from neuro.recording import Events, Recording, count, load, make, save, to_neo, to_nir, to_pandas
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -87,8 +87,8 @@ def test_rate_is_spikes_over_neurons_and_seconds() -> None:
 
 def test_recording_file_round_trip(tmp_path: Path) -> None:
     _, r = example_recording()
-    r.save(tmp_path / "r.h5")
-    again = Recording.load(tmp_path / "r.h5")
+    save(r, tmp_path / "r.h5")
+    again = load(tmp_path / "r.h5")
     for field in (
         "backend",
         "graph_sha256",
@@ -110,14 +110,14 @@ def test_recording_file_round_trip(tmp_path: Path) -> None:
 
 def test_damaged_recording_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.h5"
-    example_recording()[1].save(path)
+    save(example_recording()[1], path)
     with h5py.File(path, "r+") as file:
         del file["spikes/lif/unit"]
     with pytest.raises(DataError, match=r"part missing \(got none; need 'unit'\)"):
-        Recording.load(path)
+        load(path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(DataError, match="file cannot be read"):
-        Recording.load(path)
+        load(path)
 
 
 def test_recording_of_an_incomplete_run_is_refused() -> None:
@@ -136,22 +136,30 @@ def test_counts_of_nothing_are_zero() -> None:
 
 def test_pandas_table_has_one_row_a_spike() -> None:
     _, r = example_recording()
-    table = r.to_pandas()
+    table = to_pandas(r)
     assert len(table) == sum(len(e) for e in r.spikes.values()) and set(table.population) == {"in", "lif", "alif"}
     assert (table.time_ms == table.step * r.dt_ms).all()
 
 
 def test_neo_block_has_a_segment_a_sample_and_a_train_a_unit() -> None:
     _, r = example_recording()
-    block = r.to_neo()
+    block = to_neo(r)
     assert len(block.segments) == 3 and len(block.segments[0].spiketrains) == 3 + 8 + 5
     assert sum(len(t) for s in block.segments for t in s.spiketrains) == sum(len(e) for e in r.spikes.values())
+
+
+def test_nir_data_has_events_and_traces_that_grid_back_to_the_run() -> None:
+    _, r = example_recording()
+    nodes = to_nir(r).nodes
+    gridded = nodes["lif"].observables["spikes"].to_time_gridded(r.dt_ms / 1000)
+    assert np.array_equal(gridded.data, r.spikes["lif"].to_dense(3, 40, 8)) and gridded.data.sum() > 0
+    assert np.array_equal(nodes["out"].observables["y"].data, r.traces["out"]["y"])
 
 
 def test_missing_converter_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UnsupportedError, match="pandas is not installed"):
-        example_recording()[1].to_pandas()
+        to_pandas(example_recording()[1])
 
 
 def test_recording_is_an_immutable_value() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from neuro.backend.registry import get
 from neuro.backend.stimulus import Stimulus
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import ALIF, LI, LIF, Builder, CurrentInput, Graph, Projection, SpikeInput, decay, to_grid
-from neuro.recording import Recording
+from neuro.recording import Recording, load, save
 
 Factory = Callable[[], Backend]
 
@@ -305,8 +306,8 @@ def suite(backend: str | Factory, *, n_graphs: int = 200, limits: Limits | None 
             assert got.backend == subject().name and got.graph_sha256 == graph.sha256 and got.versions
             assert got.exact is subject().capabilities.exact and got.wall_time_s > 0
             with tempfile.TemporaryDirectory() as folder:
-                got.save(Path(folder) / "recording.h5")
-                again = Recording.load(Path(folder) / "recording.h5")
+                save(got, Path(folder) / "recording.h5")
+                again = load(Path(folder) / "recording.h5")
             assert_equal(again, got, graph)
             assert dict(again.versions) == dict(got.versions)
 
@@ -332,7 +333,7 @@ def suite(backend: str | Factory, *, n_graphs: int = 200, limits: Limits | None 
                     (Stimulus.dense({"in": np.zeros((1, 5, 3), bool)}), "'cur': no currents"),
                     (Stimulus.dense({"cur": np.full((1, 5, 2), 0.3)}), "off its grid"),
                 ):
-                    _raises(DataError, text, lambda stimulus=stimulus: program.run(stimulus, Record()))
+                    _raises(DataError, text, partial(program.run, stimulus, Record()))
                 _raises(DataError, "no states of that name", lambda: program.run(
                     draw_stimulus(graph, 1, 5, 1), Record(traces={"lift": ("v",)})))  # fmt: skip
             finally:

@@ -17,6 +17,7 @@ from typing import Any
 from neuro.errors import NeuroError, UnsupportedError
 from neuro.graph import Graph, save
 from neuro.recording import Recording
+from neuro.recording import load as load_recording
 
 from . import worker
 from .api import Availability, Capabilities, Progress, Record, require
@@ -155,7 +156,7 @@ class IsolatedProgram:
                 "recording": str(folder / "recording.h5"),
             }
             self._process.ask("run", request, limit_s=self._time_limit_s, progress=self._progress)
-            recording = Recording.load(folder / "recording.h5")
+            recording = load_recording(folder / "recording.h5")
         self._versions.update({"python": self._process.python, **recording.versions})
         return recording
 

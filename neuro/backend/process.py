@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import neuro
+from neuro import errors
 from neuro.errors import NeuroError, UnsupportedError, WorkerError
 
 from . import bootstrap, failure, session, supervisor, worker
@@ -214,7 +214,7 @@ def _launch(python: Path, folder: Path, token: str) -> tuple[subprocess.Popen[by
     env[session.MARK], env[worker.FOLDER] = token, str(folder)
     env[worker.TRACEBACK] = str(folder / supervisor.TRACEBACK)
     env["TMPDIR"] = str(folder / supervisor.TEMPORARY)
-    places = os.path.dirname(neuro.__file__), os.path.dirname(supervisor.__file__)
+    places = os.path.dirname(errors.__file__), os.path.dirname(supervisor.__file__)
     try:
         started = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", supervisor.COMMAND, *places, json.dumps(config)],

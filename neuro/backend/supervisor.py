@@ -44,7 +44,7 @@ OUTPUT, TRACEBACK, TEMPORARY = "output", "traceback", "t"
 """Names in a worker's folder: what it prints, what a backend noted of an exception, and its TMPDIR."""
 
 TAIL = 4000  # characters of output and of traceback that go into an error; both, escaped, fit a pipe of 64 KiB
-_LOOK_EVERY_S = 5.0  # how often to note the worker's shared memory: 1-10 ms of work each time
+_LOOK_AFTER_S, _LOOK_EVERY_S = 0.5, 5.0  # when to note the worker's shared memory, 1-10 ms of work: ever more rarely
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 Status = Callable[[dict[str, Any]], None]
@@ -109,7 +109,7 @@ def _start(config: dict[str, Any], folder: Path) -> tuple[subprocess.Popen[bytes
 
 def _watch(parent: int, worker: subprocess.Popen[bytes], commands: int, wake: int, look: Callable[[], None]) -> None:
     """Return when the worker is to end, or has ended."""
-    looked = time.monotonic()
+    pause, due = _LOOK_AFTER_S, time.monotonic() + _LOOK_AFTER_S
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
         for fd in (commands, wake):
             selector.register(fd, selectors.EVENT_READ)
@@ -118,16 +118,17 @@ def _watch(parent: int, worker: subprocess.Popen[bytes], commands: int, wake: in
             stack.callback(os.close, watched)
             selector.register(watched, selectors.EVENT_READ)
         while os.getppid() == parent and not _ended(worker):
-            for key, _ in selector.select(timeout=1.0):
+            for key, _ in selector.select(timeout=min(1.0, pause)):
                 data = os.read(key.fd, 64) if key.fd != watched else b""
                 if key.fd == wake and data and not {signal.SIGTERM, signal.SIGHUP} & set(data):
                     continue  # SIGCHLD: seen above
                 if key.fd == commands and b"d" in data:
                     _show(worker)
                 return
-            if time.monotonic() > looked + _LOOK_EVERY_S:
+            if time.monotonic() >= due:
                 look()
-                looked = time.monotonic()
+                pause = min(2 * pause, _LOOK_EVERY_S)
+                due = time.monotonic() + pause
 
 
 def _watched(parent: int) -> int | None:

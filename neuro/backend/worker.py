@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from neuro import errors, graph
+from neuro import errors, graph, recording
 
 from . import session
 from .api import Backend, Program, Record
@@ -77,8 +77,8 @@ class Worker:
 
     def _run(self, request: dict[str, Any]) -> None:
         stimulus = Stimulus.load(request["stimulus"])
-        recording = self._programs[request["program"]].run(stimulus, record_of(request["record"]))
-        recording.save(request["recording"])
+        result = self._programs[request["program"]].run(stimulus, record_of(request["record"]))
+        recording.save(result, request["recording"])
 
     def _close(self, request: dict[str, Any]) -> None:
         self._programs.pop(request["program"]).close()

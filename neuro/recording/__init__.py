@@ -1,0 +1,23 @@
+"""What a run gave: spikes as events, traces, counts, provenance; its file and its conversions."""
+
+from neuro.recording.convert import to_neo, to_nir, to_pandas
+from neuro.recording.counts import Counts, count
+from neuro.recording.events import Events
+from neuro.recording.hdf5 import get_events, load, put_events, save
+from neuro.recording.recording import Recording, make, spiking
+
+__all__ = [
+    "Counts",
+    "Events",
+    "Recording",
+    "count",
+    "get_events",
+    "load",
+    "make",
+    "put_events",
+    "save",
+    "spiking",
+    "to_neo",
+    "to_nir",
+    "to_pandas",
+]

@@ -1,0 +1,59 @@
+"""Count what a run did: one set of rules for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuro.graph import Graph
+from neuro.recording.events import Events
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Count what a run did, per sample: what energy estimates stand on.
+
+    spikes: (batch,) int64 by population, spike inputs included.
+    synaptic_events: (batch,) int64 by projection; arrivals with t + d < steps at every stored synapse, whatever its
+    weight and the target's state. A current input sends one event a synapse in every step with u != 0.
+    neuron_updates: by population, size x steps, the same in every sample.
+    """
+
+    spikes: Mapping[str, NDArray[np.int64]]
+    synaptic_events: Mapping[str, NDArray[np.int64]]
+    neuron_updates: Mapping[str, int]
+
+
+def count(
+    graph: Graph, spikes: Mapping[str, Events], currents: Mapping[str, NDArray[np.float64]], batch: int, steps: int
+) -> Counts:
+    """Count spikes, synaptic events and neuron updates of a run.
+
+    Parameters: spikes, events of every spiking population and spike input; currents, (batch, steps, size) by input.
+    """
+    n_spikes = {name: np.bincount(e.sample, minlength=batch).astype(np.int64) for name, e in spikes.items()}
+    sent = dict(spikes)
+    sent.update({name: Events.from_dense(values != 0) for name, values in currents.items()})
+    events = {}
+    for c in graph.projections:
+        size = graph.population(c.source).size
+        events[c.name] = _arrivals(sent[c.source], c.pre, c.delay, size, batch, steps)
+    updates = {p.name: p.size * steps for p in graph.receivers}
+    return Counts(spikes=n_spikes, synaptic_events=events, neuron_updates=updates)
+
+
+def _arrivals(
+    e: Events, pre: NDArray[np.int32], delay: NDArray[np.int32], size: int, batch: int, steps: int
+) -> NDArray[np.int64]:
+    """Return, per sample, how many synapses the events reach before the run ends."""
+    fan_out = np.bincount(pre, minlength=size)
+    longest = int(delay.max()) if delay.size else 0
+    late = e.step + longest >= steps
+    total = np.bincount(e.sample[~late], weights=fan_out[e.unit[~late]], minlength=batch).astype(np.int64)
+    first = np.concatenate([[0], np.cumsum(fan_out)])
+    for sample, step, unit in zip(e.sample[late].tolist(), e.step[late].tolist(), e.unit[late].tolist(), strict=True):
+        total[sample] += int(np.count_nonzero(delay[first[unit] : first[unit + 1]] < steps - step))
+    return total

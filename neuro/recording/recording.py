@@ -1,0 +1,87 @@
+"""Hold what a run gave: spikes, traces, counts, and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuro.errors import DataError
+from neuro.graph import Graph
+from neuro.recording.counts import Counts, count
+from neuro.recording.events import Events
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a backend returns for a batch.
+
+    backend, versions, graph_sha256, dt_ms: provenance. exact: whether the graph is on its grid and the backend exact, so
+    that equality with other exact backends is asserted and not only reported. batch, steps: the stimulus.
+    spikes: events by population, spike inputs included where they were asked for. traces: (batch, steps, size) float64 by
+    population and state (v, a of neurons before a subtractive reset; y of readouts). wall_time_s: the run alone.
+    """
+
+    backend: str
+    graph_sha256: str
+    exact: bool
+    dt_ms: float
+    batch: int
+    steps: int
+    spikes: Mapping[str, Events]
+    traces: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    counts: Counts
+    sizes: Mapping[str, int]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    wall_time_s: float = 0.0
+
+    def rate_hz(self, population: str) -> float:
+        """Return the mean firing rate of a population over all samples, neurons and steps, in Hz."""
+        seconds = self.batch * self.sizes[population] * self.steps * self.dt_ms / 1000
+        return float(self.counts.spikes[population].sum() / seconds) if seconds else 0.0
+
+
+def make(
+    graph: Graph,
+    *,
+    backend: str,
+    versions: Mapping[str, str],
+    exact: bool,
+    batch: int,
+    steps: int,
+    spikes: Mapping[str, Events],
+    currents: Mapping[str, NDArray[np.float64]],
+    traces: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    keep: tuple[str, ...],
+    wall_time_s: float,
+) -> Recording:
+    """Make the recording of a run from all its spikes: every backend counts here, by the same rules.
+
+    Parameters: spikes, events of *all* spiking populations and spike inputs; keep, the populations whose spikes stay.
+    """
+    missing = [p.name for p in (*graph.inputs, *graph.neurons) if p.name not in spikes and p.name not in currents]
+    if missing:
+        raise DataError(
+            f"recording: no spikes of {missing} (got {sorted(spikes)}; need every population). A backend's fault."
+        )
+    return Recording(
+        backend=backend,
+        graph_sha256=graph.sha256,
+        exact=exact and graph.exact,
+        dt_ms=graph.dt_ms,
+        batch=batch,
+        steps=steps,
+        spikes={name: spikes[name] for name in keep if name in spikes},
+        traces=traces,
+        counts=count(graph, spikes, currents, batch, steps),
+        sizes={p.name: p.size for p in graph.populations},
+        versions=dict(versions),
+        wall_time_s=wall_time_s,
+    )
+
+
+def spiking(graph: Graph) -> tuple[str, ...]:
+    """Return the names of the populations that have spikes: spike inputs and neurons."""
+    return tuple(p.name for p in graph.populations if type(p).__name__ in ("SpikeInput", "LIF", "ALIF"))
