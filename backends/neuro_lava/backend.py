@@ -1,0 +1,210 @@
+"""Offer Lava as a backend: programs that are built once and run many stimuli, in groups of samples side by side."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuro.backend import Availability, Capabilities, Environment, Progress, Record, Stimulus, probe, require
+from neuro.errors import UnsupportedError
+from neuro.graph import CurrentInput, Graph, SpikeInput
+from neuro.recording import Events, Recording, make
+from neuro_lava import exchange, sizing
+
+if TYPE_CHECKING:
+    from neuro_lava.simulation import Simulation
+
+ENVIRONMENT = Environment(
+    name="lava", python="3.10", requirements=("lava-nc==0.10.0", "h5py>=3.8"), module="lava.magma"
+)
+
+Outcome = dict[str, dict[str, NDArray[Any]]]
+
+
+class LavaBackend:
+    """Run graphs of the float semantics as Lava Processes, bit for bit as the golden model.
+
+    Parameters: batch, the most samples to run side by side (default: what fits in 1 GiB); progress, called about every
+    hundred steps with (steps done, steps of all groups, "lava").
+    """
+
+    name = "lava"
+    capabilities = Capabilities()
+    environment = ENVIRONMENT
+
+    def __init__(self, *, batch: int | None = None, progress: Progress | None = None) -> None:
+        if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+            raise UnsupportedError(
+                f"backend 'lava': batch out of range (got {batch!r}; need a whole number >= 1). Give a number of samples."
+            )
+        self._batch, self._progress = batch, progress
+
+    def compile(self, graph: Graph) -> LavaProgram:
+        """Prepare a graph. Raises UnsupportedError without Lava; the network is built for the first run's samples."""
+        require(self, graph)
+        try:
+            from neuro_lava.simulation import Simulation
+        except ImportError as err:
+            raise UnsupportedError(
+                f"backend 'lava': lava-nc is not in this interpreter (got Python {platform.python_version()}, {err}; need "
+                "Python 3.10 with lava-nc 0.10.0). Run 'neuro backends install lava' and get it with "
+                "neuro.backend.get('lava')."
+            ) from err
+        return LavaProgram(graph, partial(Simulation, graph), self._batch, self._progress)
+
+    def is_available(self) -> Availability:
+        """Run the probe."""
+        return probe(self, version=f"lava-nc {_version()}")
+
+
+class LavaProgram:
+    """A graph on Lava; every run starts from zero state.
+
+    The network is built when first run, for as many samples as that run has side by side, and again only when a run has
+    more: Lava's ports have a fixed shape. Fewer samples leave columns of it idle. A batch of more samples than `batch`, or
+    than fit in memory, is run in groups of equal size. After an exception the network is gone, and the next run builds it.
+    """
+
+    def __init__(
+        self, graph: Graph, build: Callable[[int], Simulation], batch: int | None, progress: Progress | None
+    ) -> None:
+        self._graph, self._build, self._batch, self._progress = graph, build, batch, progress
+        self._simulation: Simulation | None = None
+        self._open, self.builds = True, 0
+
+    def run(self, stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
+        """Run a batch, group by group; see `neuro.backend.Program`.
+
+        Raises: DataError for a stimulus or record that does not fit; WorkerError, with the traceback, if a process model
+        fails.
+        """
+        graph = self._graph
+        if not self._open:
+            raise UnsupportedError(
+                "backend 'lava': the program is closed (got run; need compile). Compile the graph again."
+            )
+        stimulus.check(graph)
+        keep, traced = record.spike_names(graph), record.trace_names(graph)
+        states = {p.name: ("z",) for p in graph.neurons}
+        states = {name: (*states.get(name, ()), *traced.get(name, ())) for name in (*states, *traced)}
+        size = sizing.group(graph, stimulus, states, self._batch)
+        groups = [(k, min(k + size, stimulus.batch)) for k in range(0, stimulus.batch, size)]
+        wall, found = 0.0, []
+        for number, (start, stop) in enumerate(groups):
+            simulation = self._ready(size)
+            begun = time.perf_counter()
+            done = number * stimulus.steps
+            found.append(self._run(simulation, stimulus.select(start, stop), states, done, len(groups)))
+            wall += time.perf_counter() - begun
+        return make(
+            graph,
+            backend="lava",
+            versions={"lava-nc": _version(), "numpy": np.__version__, "builds": str(self.builds)},
+            exact=True,
+            batch=stimulus.batch,
+            steps=stimulus.steps,
+            spikes=self._spikes(stimulus, found, [start for start, _ in groups]),
+            currents=stimulus.currents,
+            traces={
+                name: {s: np.concatenate([part[name][s] for part in found]) for s in wanted}
+                for name, wanted in traced.items()
+            },
+            keep=keep,
+            wall_time_s=wall,
+        )
+
+    def close(self) -> None:
+        """End Lava's processes and remove its files. Calling it twice is fine."""
+        self._open = False
+        self._end()
+
+    def _end(self) -> None:
+        if self._simulation is not None:
+            self._simulation.close()
+            self._simulation = None
+
+    def _ready(self, samples: int) -> Simulation:
+        """Return a simulation for at least so many samples."""
+        if self._simulation is None or self._simulation.batch < samples:
+            self._end()
+            self._simulation = self._build(samples)
+            self.builds += 1
+        return self._simulation
+
+    def _run(
+        self, simulation: Simulation, part: Stimulus, states: Mapping[str, tuple[str, ...]], done: int, n_groups: int
+    ) -> Outcome:
+        """Run one group and return its states, (samples, steps, size); spikes z as bytes."""
+        folder, index = simulation.folder, {p.name: k for k, p in enumerate(self._graph.populations)}
+
+        def progress(k: int) -> None:
+            if self._progress:
+                self._progress(done + min(k, part.steps), n_groups * part.steps, "lava")
+
+        try:
+            self._write(folder, index, part, states)
+            simulation.run(part.steps + 1, progress)
+            found: Outcome = {
+                name: {s: _by_sample(exchange.open_rows(folder, index[name], s)) for s in wanted}
+                for name, wanted in states.items()
+            }
+            exchange.clear(folder)
+        except BaseException:
+            self._end()
+            raise
+        return found
+
+    def _write(
+        self, folder: str, index: Mapping[str, int], part: Stimulus, states: Mapping[str, tuple[str, ...]]
+    ) -> None:
+        """Leave the signals and empty rows for the models."""
+        for p in self._graph.inputs:
+            shape = (part.steps, p.size, part.batch)
+            if isinstance(p, CurrentInput):
+                exchange.create_signal(folder, index[p.name], shape, np.float64)[:] = part.currents[p.name].transpose(
+                    1, 2, 0
+                )
+            else:
+                e = part.spikes.get(p.name, Events.none())
+                exchange.create_signal(folder, index[p.name], shape, np.uint8)[e.step, e.unit, e.sample] = 1
+        for name, wanted in states.items():
+            for state in wanted:
+                shape = (part.steps, self._graph.population(name).size, part.batch)
+                exchange.create_rows(folder, index[name], state, shape)
+        run = exchange.Run(part.steps, part.batch, {str(index[name]): wanted for name, wanted in states.items()})
+        exchange.write_run(folder, run)
+
+    def _spikes(self, stimulus: Stimulus, found: list[Outcome], starts: list[int]) -> dict[str, Events]:
+        """Return the events of all spiking populations, the groups put together."""
+        spikes = {
+            p.name: stimulus.spikes.get(p.name, Events.none()) for p in self._graph.inputs if isinstance(p, SpikeInput)
+        }
+        for p in self._graph.neurons:
+            parts = [Events.from_dense(part[p.name]["z"].astype(np.bool_)) for part in found]
+            samples = [e.sample + np.int32(start) for e, start in zip(parts, starts, strict=True)]
+            spikes[p.name] = Events(
+                np.concatenate(samples),
+                np.concatenate([e.step for e in parts]),
+                np.concatenate([e.unit for e in parts]),
+            )
+        return spikes
+
+
+def _by_sample(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return (steps, size, samples) as (samples, steps, size), in memory of its own."""
+    return np.ascontiguousarray(rows.transpose(2, 0, 1))
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lava-nc")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,95 @@
+"""Pass data between a program and the models of its Lava Processes: files in a folder that is theirs alone.
+
+Signals and rows are numpy files that both sides map into memory; Lava's own way, Var.get and set, takes 26-45 us an
+element. A population is known by its index in the graph: its name need not be a file name. Samples are the last axis, as
+in all messages between Processes: it makes the product of a sparse matrix with a batch run along memory.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RUN = "run.json"
+_TRACEBACK = "traceback.txt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Describe the next run: its steps, its samples, and the states to write by index of the population."""
+
+    steps: int
+    samples: int
+    record: Mapping[str, tuple[str, ...]]
+
+
+def write_run(folder: str, run: Run) -> None:
+    """Leave the description for the models, and empty files for their rows, (steps, size, samples) each."""
+    (Path(folder) / _RUN).write_text(json.dumps(asdict(run)))
+
+
+def read_run(folder: str) -> Run:
+    """Return what `write_run` wrote."""
+    return Run(**json.loads((Path(folder) / _RUN).read_text()))
+
+
+def create_signal(folder: str, index: int, shape: tuple[int, int, int], dtype: type) -> NDArray[Any]:
+    """Return an array of zeros (steps, size, samples) that `open_signal` will see; fill it before the run."""
+    return _create(_signal(folder, index), shape, dtype)
+
+
+def open_signal(folder: str, index: int) -> NDArray[Any]:
+    """Return the signal of an input, (steps, size, samples)."""
+    return np.load(_signal(folder, index), mmap_mode="r")
+
+
+def create_rows(folder: str, index: int, state: str, shape: tuple[int, int, int]) -> None:
+    """Make the file of a state of a population, (steps, size, samples): bytes for spikes z, doubles for the others."""
+    _create(_rows(folder, index, state), shape, np.uint8 if state == "z" else np.float64)
+
+
+def open_rows(folder: str, index: int, state: str) -> NDArray[Any]:
+    """Return the file of a state as an array in memory; what is assigned to it is in the file."""
+    return np.load(_rows(folder, index, state), mmap_mode="r+")
+
+
+def clear(folder: str) -> None:
+    """Remove the files of a run."""
+    for path in Path(folder).iterdir():
+        path.unlink()
+
+
+def write_traceback(folder: str, where: str) -> None:
+    """Keep the exception that is being handled, unless another model was first: it then is a consequence."""
+    path = Path(folder) / _TRACEBACK
+    try:
+        with path.open("x") as file:
+            file.write(f"in {where}:\n{traceback.format_exc()}")
+    except OSError:
+        pass
+
+
+def read_traceback(folder: str) -> str:
+    """Return the traceback of the first model that failed, or ""."""
+    path = Path(folder) / _TRACEBACK
+    return path.read_text() if path.exists() else ""
+
+
+def _create(path: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)  # type: ignore[no-untyped-call]
+    return array
+
+
+def _signal(folder: str, index: int) -> str:
+    return str(Path(folder) / f"signal-{index}.npy")
+
+
+def _rows(folder: str, index: int, state: str) -> str:
+    return str(Path(folder) / f"rows-{index}-{state}.npy")

@@ -1,0 +1,184 @@
+"""Build, run and end a network on Lava's runtime: the only module that deals with it. Needs lava."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import logging
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lava.magma.core.process.process import ProcessServer
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from neuro.errors import WorkerError
+from neuro.graph import Graph
+from neuro_lava import exchange
+from neuro_lava.processes.network import Network, NetworkModel
+from neuro_lava.processes.neurons import PyALIF
+from neuro_lava.processes.readout import PyLI
+from neuro_lava.processes.source import PyCurrentSource, PySpikeSource
+from neuro_lava.processes.synapses import PySynapses
+
+_STEPS = 100
+"""Lava steps to a command: progress is reported, and a failure noticed at the latest, after as many."""
+
+_CHANNEL_SIZE = 4
+"""Messages that a channel holds. All Processes keep step, so 2 would do; Lava's 64 fills shared memory."""
+
+_POLL_S = 0.002
+
+
+class Simulation:
+    """A network that Lava has built: an operating-system process for each of its Processes, until `close`.
+
+    graph: what to build. batch: samples side by side. `folder` is where the program and the models exchange data.
+    """
+
+    def __init__(self, graph: Graph, batch: int) -> None:
+        self.batch, self.folder = batch, tempfile.mkdtemp(prefix="neuro-lava-")
+        with _quiet(), _deaf_to_interrupts():
+            before = len(ProcessServer().processes)
+            self._network = Network(graph=graph, batch=batch, folder=self.folder)
+            self._end = weakref.finalize(self, _end, self._network, self.folder, os.getpid())
+            try:
+                self._network.create_runtime(_RunConfig(), compile_config={"pypy_channel_size": _CHANNEL_SIZE})
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                del ProcessServer().processes[before:]  # else Lava holds every network ever built
+        _LIVING.add(self)
+
+    def run(self, steps: int, progress: Callable[[int], None]) -> None:
+        """Do a run of `steps` Lava steps that `exchange.write_run` described; call progress with the steps done.
+
+        Raises: WorkerError with the model's traceback if one failed, or with the exit code of a process that died. The
+        simulation is of no use then.
+        """
+        for done in range(0, steps, _STEPS):
+            length = min(_STEPS, steps - done)
+            self._network.run(condition=RunSteps(num_steps=length, blocking=False))
+            self._wait()
+            progress(done + length)
+
+    def close(self) -> None:
+        """End all processes of the network, give back its shared memory, remove its files. Twice is fine."""
+        self._end()
+
+    def _wait(self) -> None:
+        """Wait for the end of a command, or of a process: Lava itself would then wait for ever."""
+        runtime = self._network.runtime
+        actors = {actor.sentinel: actor for actor in runtime._messaging_infrastructure.actors}
+        while not all(port.probe() for port in runtime.service_to_runtime):
+            ended = multiprocessing.connection.wait(list(actors), timeout=_POLL_S)
+            if ended:
+                self._fail([actors[sentinel].exitcode for sentinel in ended])
+        if exchange.read_traceback(self.folder):
+            self._fail([])
+        runtime.wait()
+
+    def _fail(self, codes: list[int]) -> None:
+        found = exchange.read_traceback(self.folder).strip()
+        if found:
+            raise WorkerError(
+                f"backend 'lava': a process model failed (got {found.splitlines()[-1]}; need no exception). See below.\n{found}"
+            )
+        raise WorkerError(
+            f"backend 'lava': a process of the simulation died (got exit code {', '.join(map(str, codes))}; need none to "
+            "end). -9 often means that memory ran out: run fewer samples side by side with the option batch."
+        )
+
+
+_LIVING: weakref.WeakSet[Simulation] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what was left open: multiprocessing, registered earlier and so run later, waits for all processes at exit."""
+    for simulation in list(_LIVING):
+        simulation.close()
+
+
+def _end(network: Any, folder: str, owner: int) -> None:
+    """End a network. Its processes are killed: they hold nothing, and Lava's own stop waits for ever for one that died.
+
+    Lava has no public way to its processes and shared memory; these are the names of version 0.10.0.
+    """
+    if os.getpid() != owner:
+        return  # a process of another network, forked while this one lived
+    runtime = network.runtime
+    infrastructure = None if runtime is None else runtime._messaging_infrastructure
+    if infrastructure is not None:
+        for actor in infrastructure.actors:
+            if not actor._is_done:
+                actor.kill()
+        runtime._is_started = runtime._is_running = False  # else its __del__ would talk to the dead
+        runtime.join()
+        infrastructure.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class _RunConfig(Loihi2SimCfg):  # type: ignore[misc]
+    """Name the model of every Process, so that Lava need not look for it.
+
+    To find one, Lava executes every file beside the Process, once for each of these files: 0.3 s for 11 Processes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(select_tag="floating_pt", exception_proc_model_map=_Models())
+
+
+class _Models:
+    """Answer what Lava asks of its map of exceptions: `process in map` and `map[process]`."""
+
+    def __contains__(self, process: object) -> bool:
+        return type(process) in _FLOATING_PT
+
+    def __getitem__(self, process: Any) -> type:
+        model: Any = _FLOATING_PT[type(process)]
+        made: type = model.for_process(process) if hasattr(model, "for_process") else model
+        return made
+
+
+_FLOATING_PT: dict[type, type] = {
+    model.implements_process: model
+    for model in (NetworkModel, PyALIF, PyLI, PySynapses, PySpikeSource, PyCurrentSource)
+}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Lava prints off the terminal, and take back the log handlers that each of its Processes adds."""
+    loggers = [logging.getLogger(), *(logging.getLogger(n) for n in list(logging.Logger.manager.loggerDict))]
+    before = {logger: list(logger.handlers) for logger in loggers}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for name in ["", *logging.Logger.manager.loggerDict]:
+            logger = logging.getLogger(name)
+            if not name or name.split(".")[0] == "lava":
+                logger.handlers[:] = before.get(logger, [])
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let the processes that are forked here ignore Ctrl-C, which reaches them too: ending them is the program's part."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
