@@ -1,0 +1,156 @@
+"""Build the Brian2 network of a layout, the samples of a batch side by side in one simulation.
+
+One step of Brian2 is one second of its time, whatever the graph's dt: times and delays are then whole numbers, and no
+rounding in Brian2's clocks and queues can matter. Within a step the order is that of the semantics:
+
+    start           the inputs' spikes and currents of step t
+    before_groups   delivery from inputs with delay d, sent at t - d
+    groups          one block: a, A, v, z, r of every cell
+    thresholds      cells with z = 1 spike
+    synapses        delivery from cells with Brian2 delay d - 1, sent at t - (d - 1): it enters step t + 1
+    end             recording of v and a
+
+Import this module only after `session.load()`; call it only inside a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from brian2 import (
+    Clock,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    linked_var,
+    second,
+)
+from numpy.typing import NDArray
+
+from .batch import Drive, Wanted
+from .layout import PARAMETERS, Layout, Wires, replicate
+
+_CELLS = "\n".join(f"{name} : 1" for name in ("I", "v", "a", "z", "r", "wait"))
+_CELLS += "".join(f"\n{name} : 1 (constant)" for name in PARAMETERS)
+
+# Factors that are 0 or 1 select, which changes no bit. `wait` counts the refractory steps that are left; with reset "zero"
+# v is +0.0 in them, since v was set to zero and I is held back.
+_CELL_STEP = """
+a = rho * a + z
+A = v_th + beta * a
+free = int(wait == 0)
+v = (alpha * v + I * (1 - to_zero * (1 - free))) - r
+z = fires * free * int(v > A)
+r = z * (by_v_th * v_th + by_A * A)
+v = v * (1 - to_zero * z)
+wait = z * n_ref + (1 - z) * (wait - (1 - free))
+I = bias
+"""
+
+# `row` points into the stimulus, first at its row of zeros before step 0 and from step `lag` on at step t - lag; the block
+# reads u before it moves on.
+_CHANNELS = """
+u : 1
+value : 1 (linked)
+row : integer
+lag : integer (constant)
+stride : integer (constant)
+"""
+_CHANNEL_STEP = """
+u = value
+row = row + stride * int(t_in_timesteps + 1 >= lag)
+"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that is ready to run from step 0, and the objects that results are read from."""
+
+    network: Any
+    spikes: Any
+    traces: Mapping[str, Any]
+    lines: Any = None
+    currents: Any = None
+
+
+def build(layout: Layout, drive: Drive, wanted: Wanted) -> Model:
+    """Return the network of a layout for a batch and its stimulus, recording the traces that are wanted."""
+    batch, lines, currents = drive.batch, None, None
+    clock = Clock(dt=1 * second, name="neuro_clock")
+    network = Network(name="neuro_network")
+    network.schedule = ["start", "groups", "thresholds", "synapses", "resets", "end"]
+    cells = _cells(layout, batch, clock)
+    network.add(cells)
+    if len(layout.from_lines):
+        lines = SpikeGeneratorGroup(
+            batch * layout.n_lines,
+            drive.index,
+            drive.step * second,
+            sorted=True,
+            when="start",
+            clock=clock,
+            name="neuro_lines",
+        )
+        wires = replicate(layout.from_lines, batch, layout.n_lines, layout.n_cells)
+        network.add(lines, _synapses("neuro_from_lines", lines, cells, wires, "I_post += w", "before_groups"))
+    if len(layout.from_channels):
+        currents = NeuronGroup(drive.table.size, "value : 1 (constant)", clock=clock, name="neuro_currents")
+        currents.value = drive.table.reshape(-1)
+        channels = _channels(layout, batch, currents)
+        wires = replicate(layout.from_channels, batch, len(layout.channels), layout.n_cells)
+        network.add(currents, channels)
+        network.add(_synapses("neuro_from_channels", channels, cells, wires, "I_post += w * u_pre", "before_groups"))
+    if len(layout.from_cells):
+        wires = replicate(layout.from_cells, batch, layout.n_cells, layout.n_cells)
+        network.add(_synapses("neuro_from_cells", cells, cells, wires, "I_post += w", "synapses"))
+    monitor = SpikeMonitor(cells, name="neuro_spikes")
+    network.add(monitor)
+    monitors = {name: _trace(layout, batch, cells, name, recorded) for name, recorded in wanted.items()}
+    network.add(*monitors.values())
+    return Model(network=network, spikes=monitor, traces=monitors, lines=lines, currents=currents)
+
+
+def _cells(layout: Layout, batch: int, clock: Any) -> Any:
+    cells = NeuronGroup(batch * layout.n_cells, _CELLS, threshold="z > 0", clock=clock, name="neuro_cells")
+    cells.run_regularly(_CELL_STEP, when="groups", clock=clock, name="neuro_cell_step")
+    for name in PARAMETERS:
+        setattr(cells, name, np.tile(layout.parameters[name], batch))
+    cells.I = np.tile(layout.parameters["bias"], batch)
+    return cells
+
+
+def _channels(layout: Layout, batch: int, currents: Any) -> Any:
+    """Return the group that sends currents: at every step with u != 0 a spike, delivered at once with the value u."""
+    n, clock = len(layout.channels), currents.clock
+    channels = NeuronGroup(batch * n, _CHANNELS, threshold="u != 0", clock=clock, name="neuro_channels")
+    channels.value = linked_var(currents, "value", index="row")
+    channels.run_regularly(_CHANNEL_STEP, when="start", clock=clock, name="neuro_channel_step")
+    channels.thresholder["spike"].when, channels.thresholder["spike"].order = "start", 1
+    sample = np.repeat(np.arange(batch), n)
+    column, lag = np.tile(layout.channels.column, batch), np.tile(layout.channels.lag, batch)
+    stride = batch * layout.n_columns
+    channels.lag, channels.stride = lag, stride
+    channels.row = (lag == 0) * stride + sample * layout.n_columns + column
+    return channels
+
+
+def _synapses(name: str, source: Any, target: Any, wires: Wires, on_pre: str, when: str) -> Any:
+    synapses = Synapses(source, target, "w : 1 (constant)", on_pre=on_pre, clock=target.clock, name=name)
+    synapses.connect(i=wires.pre, j=wires.post)
+    synapses.w = wires.weight
+    synapses.delay = wires.delay * second
+    synapses.pre.when = when
+    return synapses
+
+
+def _trace(layout: Layout, batch: int, cells: Any, name: str, recorded: NDArray[np.int32]) -> Any:
+    index = np.arange(batch, dtype=np.int32)[:, None] * np.int32(layout.n_cells) + recorded
+    return StateMonitor(
+        cells, name, record=index.reshape(-1), when="end", clock=cells.clock, name=f"neuro_trace_{name}"
+    )
