@@ -35,7 +35,7 @@ ORDER = {
     "recipe": _TRAIN | {"train"},
     "metrics": _RECORDING | {"recording"},
     "report": _TRAIN | {"metrics"},
-    "cli": _TRAIN | {"train", "recipe", "metrics", "report"},
+    "cli": _TRAIN | {"train", "recipe", "metrics", "report", ""},
     "": _BASE | {"graph", "recording", "backend"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
