@@ -84,7 +84,8 @@ class Comparison:
     """One graph on one task, on several backends.
 
     base: name of the backend whose recording the others are held to ("" if none could run). rows: in the order asked for.
-    groups: by backend, of the base its first group of samples, and of each backend that differs the group where it first does.
+    sample: the one that a picture shows. groups: by backend, of the base the group that holds this sample, and of each backend
+    that differs the group where it first does.
     """
 
     graph: Graph
@@ -95,6 +96,7 @@ class Comparison:
     fit: Fit
     base: str
     rows: tuple[Row, ...]
+    sample: int = 0
     groups: Mapping[str, Group] = field(default_factory=dict, repr=False)
 
     @property
@@ -115,6 +117,7 @@ def compare(
     *,
     split: str = "test",
     n_samples: int = 50,
+    sample: int = 0,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run the first samples of a task's split on every backend; compare all spikes and states with the base's.
@@ -128,53 +131,76 @@ def compare(
     """
     fit = match(graph, task)
     groups = _groups(graph, task, split, n_samples)
-    tracks = [_Track(c) for c in _with_base(candidates)]
-    tell = progress or (lambda done, total, what: None)
-    total, done = len(tracks) * (1 + len(groups)), 0
+    if not 0 <= sample < n_samples:
+        raise DataError(
+            f"compare: sample is not among those that run (got {sample}; need 0..{n_samples - 1}). Choose another, or run more."
+        )
+    wanted = _with_base(candidates)
+    meter = _Meter(progress, len(wanted) * (1 + len(groups)))
+    tracks = [_Track(c, sample, meter) for c in wanted]
     with ExitStack() as stack:
         for track in tracks:
-            tell(done, total, f"{track.name}: building")
+            meter.begin(f"{track.name}: building")
             track.open(graph, stack)
-            done += 1
         base = _base(tracks)
         order = sorted(tracks, key=lambda track: track is not base)
         for first, stop in groups:
             batch = task.fixed(split, first, stop)
             given = Given(first_sample=first, batch=batch, stimulus=fit.stimulus(graph, batch))
             for track in order:
-                tell(done, total, f"{track.name}: samples {first} to {stop - 1}")
+                meter.begin(f"{track.name}: samples {first} to {stop - 1}")
                 track.run(given, fit, base)
-                done += 1
-        tell(total, total, "done")
+        meter.begin("done")
     return Comparison(
         graph=graph, task=task.name, split=split, n_samples=n_samples, steps=task.steps, fit=fit,
-        base=base.name if base else "", rows=tuple(track.row() for track in tracks),
+        base=base.name if base else "", rows=tuple(track.row() for track in tracks), sample=sample,
         groups={track.name: track.kept for track in tracks if track.kept is not None},
     )  # fmt: skip
+
+
+class _Meter:
+    """Tell how far a comparison is, in hundredths of its parts; what a backend reports moves it within a part."""
+
+    def __init__(self, progress: Progress | None, n_parts: int) -> None:
+        self._progress, self._n_parts = progress, n_parts
+        self._part, self._what = -1, ""
+
+    def begin(self, what: str) -> None:
+        """Begin the next part."""
+        self._part, self._what = self._part + 1, what
+        self.within(0, 1, "")
+
+    def within(self, done: int, total: int, what: str) -> None:
+        """Move within the part; `what` a backend calls it is left out, as the part has a name."""
+        if self._progress is not None:
+            part = min(100 * done // max(total, 1), 100)
+            self._progress(100 * self._part + part, 100 * self._n_parts, self._what)
 
 
 class _Track:
     """What one backend has done so far."""
 
-    def __init__(self, candidate: Candidate) -> None:
-        self.name = candidate.name
+    def __init__(self, candidate: Candidate, sample: int, meter: _Meter) -> None:
+        self.name, self._sample = candidate.name, sample
         self.kept: Group | None = None
         self.last: Recording | None = None
         self._row = Row(backend=candidate.name, options=dict(candidate.options), status="ok")
         self._program: Program | None = None
         self._recordings: list[Recording] = []
         self._parities: list[tuple[int, Parity]] = []
-        self._backend = self._find(candidate)
+        self._backend = self._find(candidate, meter)
 
-    def _find(self, candidate: Candidate) -> Backend | None:
+    def _find(self, candidate: Candidate, meter: _Meter) -> Backend | None:
         """Return the backend, or None if its package does not import. Raises UnsupportedError for a mistake in the call."""
         try:
-            return backends.get(candidate.name, **candidate.options)
+            return backends.get(candidate.name, progress=meter.within, **candidate.options)
         except UnsupportedError as err:
             if not isinstance(err.__cause__, ImportError):
                 raise
             self._stop("unavailable", err)
-            return None
+        except Exception as err:  # what a package does when it is imported is its own affair
+            self._stop("unavailable", err)
+        return None
 
     @property
     def runs(self) -> bool:
@@ -185,6 +211,7 @@ class _Track:
         """Try the backend and compile the graph; the stack closes the program."""
         if self._backend is None:
             return
+        stack.callback(getattr(self._backend, "close", _nothing))  # an isolated backend holds a worker
         available = self._backend.is_available()
         if not available:
             self._stop("unavailable", available.reason)
@@ -218,7 +245,8 @@ class _Track:
         )
         group = Group(given=given, recording=recording)
         if base is self:
-            self.kept = self.kept or group
+            held = range(given.first_sample, given.first_sample + len(given.batch))
+            self.kept = group if self._sample in held else self.kept
         elif base is not None and base.runs:
             assert base.last is not None
             self._hold(group, compare_recordings(base.last, recording))
@@ -246,6 +274,10 @@ class _Track:
             wall_time_s=sum(r.wall_time_s for r in self._recordings),
             parity=merge(parities, firsts) if len(parities) == len(self._recordings) else None,
         )
+
+
+def _nothing() -> None:
+    """Close what needs no closing."""
 
 
 def _with_base(candidates: Sequence[Candidate]) -> list[Candidate]:

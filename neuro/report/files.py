@@ -6,25 +6,30 @@ import os
 from pathlib import Path
 
 from neuro.report import tables
+from neuro.report.answer import Answer
 from neuro.report.comparison import Comparison, Group
-from neuro.report.rasters import Answer, raster, save
 
 
-def write(comparison: Comparison, folder: str | Path, sample: int = 0) -> list[Path]:
-    """Write comparison.json, comparison.md, raster.png and .svg of the base, raster-NAME of each backend that differs.
-
-    sample: the sample that the base's raster shows, of the first group that ran. A backend that differs is drawn with the
-    sample in which it first does, that step marked. Returns the paths.
-    """
+def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Write comparison.json and comparison.md; return their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [
+    return [
         _write(folder / "comparison.json", tables.as_json(comparison)),
         _write(folder / "comparison.md", tables.markdown(comparison)),
     ]
-    for name, group in comparison.groups.items():
-        if name == comparison.base:
-            paths += _raster(comparison, name, group, sample, folder / "raster")
+
+
+def write_rasters(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Write raster.png and .svg of the base and the comparison's sample, and raster-NAME of each backend that differs.
+
+    A backend that differs is drawn with the sample in which it first does, that step marked. Needs matplotlib. Returns the paths.
+    """
+    folder = Path(folder)
+    paths: list[Path] = []
+    if comparison.base in comparison.groups:
+        base = comparison.groups[comparison.base]
+        paths += _raster(comparison, comparison.base, base, comparison.sample, folder / "raster")
     for row in comparison.rows:
         if row.parity is not None and row.parity.divergence is not None:
             d, group = row.parity.divergence, comparison.groups[row.backend]
@@ -47,16 +52,16 @@ def answer_of(comparison: Comparison, group: Group, k: int) -> Answer:
 def _raster(
     comparison: Comparison, name: str, group: Group, sample: int, stem: Path, mark_step: int | None = None
 ) -> tuple[Path, Path]:
+    from neuro.report.rasters import raster, save  # matplotlib: only where pictures are wanted
+
     k = sample - group.given.first_sample
-    marked = (
-        f"; broken line: first difference from {comparison.base}, step {mark_step}" if mark_step is not None else ""
-    )
+    marked = "" if mark_step is None else f"; broken line: first difference from {comparison.base}, step {mark_step}"
     figure = raster(
         comparison.graph,
         group.given.stimulus,
         group.recording,
         k,
-        answer=answer_of(comparison, group, k) if 0 <= k < group.recording.batch else None,
+        answer=answer_of(comparison, group, k),
         title=f"{comparison.task}, {comparison.split} sample {sample}, on {name}{marked}",
         mark_step=mark_step,
     )
@@ -66,6 +71,6 @@ def _raster(
 def _write(path: Path, text: str) -> Path:
     """Write a text file under a temporary name and rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from neuro.backend import Stimulus
 from neuro.errors import DataError
 from neuro.graph import Graph, SpikeInput
 from neuro.recording import Events, Recording
+from neuro.report.answer import Answer
 
 # Okabe and Ito's palette: told apart with every common kind of colour vision, and in grey.
 _SPIKE, _RIGHT, _WRONG, _SHADE, _OTHER = "#000000", "#0072B2", "#D55E00", "#56B4E9", "#9A9A9A"
@@ -26,18 +26,6 @@ _MOST_LINES = 4
 """Current inputs with more channels than this are drawn as an image."""
 
 Panel = Callable[[Any], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What was asked in one sample and answered: for the title, the shading and the colours of the readout.
-
-    window: int, (steps,), -1 where nothing is asked, else the number of the decision. labels, predictions: one class a decision.
-    """
-
-    window: NDArray[np.integer]
-    labels: tuple[int, ...]
-    predictions: tuple[int, ...]
 
 
 def raster(

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from neuro.backend import Record, Stimulus, run
 from neuro.errors import DataError
 from neuro.graph import Builder
-from neuro.report import Candidate, Comparison, compare
-from neuro.report.files import answer_of, write
-from neuro.report.rasters import Answer, raster, save
+from neuro.report import Answer, Candidate, Comparison, answer_of, compare, write_rasters, write_tables
+from neuro.report.rasters import raster, save
 from tests.report.nets import digits_graph, digits_task
 from tests.report.strangers import offer
 
@@ -156,7 +155,7 @@ def test_sample_or_record_that_is_not_there_is_refused(comparison: Comparison) -
 
 
 def test_folder_holds_tables_and_rasters(comparison: Comparison, tmp_path: Path) -> None:
-    paths = write(comparison, tmp_path / "new" / "out", sample=1)
+    paths = write_tables(comparison, tmp_path / "new" / "out") + write_rasters(comparison, tmp_path / "new" / "out")
     assert [p.name for p in paths] == ["comparison.json", "comparison.md", "raster.png", "raster.svg"]
     assert all(p.stat().st_size for p in paths)
     assert sorted(p.name for p in (tmp_path / "new" / "out").iterdir()) == sorted(p.name for p in paths)
@@ -166,7 +165,7 @@ def test_backend_that_differs_is_drawn_where_it_does(tmp_path: Path, monkeypatch
     offer(tmp_path, monkeypatch)
     wanted = [Candidate(name="engine"), Candidate(name="differs")]
     found = compare(digits_graph(), digits_task(), wanted, n_samples=4)
-    paths = write(found, tmp_path / "out")
+    paths = write_rasters(found, tmp_path / "out")
     assert [p.name for p in paths if "differs" in p.name] == ["raster-differs.png", "raster-differs.svg"]
 
 

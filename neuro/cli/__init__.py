@@ -1,0 +1,8 @@
+"""The command line: train, export, show, run, compare, backends.
+
+Torch, simulators and matplotlib are loaded by the commands that need them, when they need them.
+"""
+
+from neuro.cli.main import app
+
+__all__ = ["app"]

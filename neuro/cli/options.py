@@ -1,0 +1,114 @@
+"""Read what commands share: values on the command line, backend options, the task that belongs to a graph."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuro import tasks
+from neuro.errors import DataError, NeuroError, RecipeError, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from neuro.graph import Graph
+    from neuro.tasks import Task
+
+
+def value(text: str) -> Any:
+    """Read a value as TOML would (3, 0.1, true, [1, 2], "text"); anything else is text as it stands."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def pairs(texts: Iterable[str], option: str, example: str) -> dict[str, str]:
+    """Split KEY=VALUE. Raises RecipeError for a text without a key and "=", or a key that is given twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, raw = text.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise RecipeError(f"{option}: no setting (got '{text}'; need KEY=VALUE). For example: {option} {example}")
+        if key in found:
+            raise RecipeError(f"{option}: given twice (got '{key}' twice; need it once). Leave one out.")
+        found[key] = raw.strip()
+    return found
+
+
+def backend_options(texts: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Sort BACKEND.KEY=VALUE by backend. Raises RecipeError for a backend that is not among `names`."""
+    chosen = list(names)
+    found: dict[str, dict[str, Any]] = {name: {} for name in chosen}
+    for key, raw in pairs(texts, "--backend-option", "brian2.target=cython").items():
+        name, dot, option = key.partition(".")
+        if not dot and len(chosen) == 1:
+            name, option = chosen[0], name
+        if name not in found or not option:
+            raise RecipeError(
+                f"--backend-option: no such backend here (got '{key}'; need BACKEND.KEY with one of {', '.join(chosen)}). "
+                f"{nearest(name, chosen)}".rstrip()
+            )
+        found[name][option] = value(raw)
+    return found
+
+
+def task_of(
+    graph: Graph, name: str | None, settings: Mapping[str, Any] | None = None, data_dir: Path | None = None
+) -> Task:
+    """Build the task that a graph was trained for, or another one.
+
+    Parameters: name, of the task, None for the one in the graph's notes; settings, parameters that replace those in the notes,
+    or the defaults if it is another task.
+    Raises: DataError if neither the call nor the graph names a task; RecipeError for an unknown task or parameter.
+    """
+    noted = _noted(graph)
+    if name is None and not noted:
+        raise DataError(
+            f"graph '{graph.name or graph.sha256[:12]}': its notes name no task (got notes {sorted(graph.notes)}; need 'task'). "
+            f"Name it: --task {'|'.join(tasks.NAMES)}"
+        )
+    params: dict[str, Any] = {}
+    seed = 0
+    if noted and name in (None, noted["name"]):
+        params, seed = dict(noted["params"]), noted["seed"]
+    params.update(settings or {})
+    return tasks.make(name or noted["name"], data_dir, seed, **params)
+
+
+def task_note(task_name: str, params: Mapping[str, Any], seed: int = 0) -> str:
+    """Return the note that `task_of` reads, JSON."""
+    return json.dumps({"name": task_name, "params": dict(params), "seed": seed}, sort_keys=True)
+
+
+def _noted(graph: Graph) -> dict[str, Any]:
+    """Return what the graph's notes say of its task, {} if nothing."""
+    text = graph.notes.get("task")
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+        return {"name": str(found["name"]), "params": dict(found.get("params", {})), "seed": int(found.get("seed", 0))}
+    except (ValueError, TypeError, KeyError, AttributeError) as err:
+        raise DataError(
+            f"graph '{graph.name}': note 'task' cannot be read (got {text[:60]!r}; need JSON with name, params, seed). "
+            "Name the task with --task."
+        ) from err
+
+
+def need_matplotlib() -> None:
+    """Raise NeuroError, before anything runs, if rasters cannot be drawn."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise NeuroError(
+            "rasters: matplotlib is not installed (got none; need matplotlib >= 3.8). "
+            "Install it with: pip install 'neuro[report]', or leave the pictures out: --no-rasters"
+        )

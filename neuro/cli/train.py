@@ -1,0 +1,88 @@
+"""`neuro train`: a recipe becomes a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from neuro.recipe import Recipe
+    from neuro.tasks import Task
+    from neuro.train import FitResult
+
+_TEST_SAMPLES = 2000
+"""Most samples of a test set that are scored after training; the line says how many of how many."""
+
+
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(help="Recipe: a TOML file, or a folder with a recipe.toml.", metavar="RECIPE")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the run. [default: runs/NAME of the recipe]")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit as if it had not stopped.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key of the recipe: train.lr=0.01. Repeatable.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the run, in place of the recipe's.")
+    ] = None,
+) -> None:
+    """Train what a recipe describes; Ctrl-C ends it with a checkpoint that --resume goes on from."""
+    from neuro import __version__
+    from neuro.cli import options
+    from neuro.cli.overrides import override
+
+    chosen = override(recipe, settings or (), seed)
+    task = chosen.make_task(data)
+    folder = out or Path("runs") / chosen.name
+    notes = {
+        "neuro": __version__,
+        "name": chosen.name,
+        "recipe": chosen.to_toml(),
+        "task": options.task_note(chosen.task.name, chosen.task.params),
+    }
+    from neuro.train import fit  # torch: after all that can be wrong in the recipe and the data
+
+    typer.echo(f"{chosen.name}: {_plan(chosen)}, into {folder}")
+    result = fit(
+        task, folder, model=chosen.model, train=chosen.train, deep_r=chosen.deep_r, seed=chosen.seed, resume=resume,
+        echo=typer.echo, notes=notes,
+    )  # fmt: skip
+    if result.stopped == "interrupted":
+        typer.echo(f"interrupted after step {result.iterations}; nothing is lost. Go on with: --resume", err=True)
+        raise typer.Exit(130)
+    _sum_up(chosen, task, result, folder)
+
+
+def _plan(recipe: Recipe) -> str:
+    m, t = recipe.model, recipe.train
+    net = f"{m.n_lif} LIF + {m.n_alif} ALIF" if m.kind in ("lsnn", "lif") else f"{m.kind} of {m.n_units}"
+    return f"{net} on {recipe.task.name}, up to {t.iterations} steps of {t.batch} samples, seed {recipe.seed}"
+
+
+def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path) -> None:
+    from neuro.cli import console
+    from neuro.train.evaluate import evaluate
+
+    why = {"finished": "all steps done", "patience": "no better for long", "accuracy": "good enough"}[result.stopped]
+    typer.echo(f"ended after step {result.iterations}: {why}")
+    if result.best is not None:
+        typer.echo(
+            f"best validation {100 * result.best.accuracy:.1f} % at step {result.best_iteration}; its weights are kept"
+        )
+    size = task.sizes["test"] or _TEST_SAMPLES
+    limit = min(size, _TEST_SAMPLES)
+    with console.progress("test") as tell:
+        tell(0, 0, f"scoring {limit} test samples")
+        score = evaluate(result.model, task, "test", limit=limit, batch=recipe.train.batch, seed=recipe.seed)
+    rate = "" if score.rate_hz is None else f", mean rate {score.rate_hz:.1f} Hz"
+    typer.echo(f"test {100 * score.accuracy:.1f} % of {score.n_decisions} decisions in {limit} of {size} samples{rate}")
+    if recipe.model.kind in ("lsnn", "lif"):
+        typer.echo(f"next: neuro export {folder} -o {folder / 'graph.h5'}")
