@@ -101,11 +101,14 @@ def decision_logits(y: npt.NDArray[np.floating], batch: Batch) -> npt.NDArray[np
             f"score: readout of the wrong shape (got {y.shape}; need {(*batch.window.shape, 'n_out')}). "
             "Pass the readout of every sample and step."
         )
-    decision = np.arange(batch.targets.shape[1], dtype=batch.window.dtype)
-    member = (batch.window[:, None, :] == decision[:, None]).astype(np.float64)  # (batch, K, steps)
-    total = member @ y.astype(np.float64, copy=False)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / member.sum(axis=2)[:, :, None])
+    logits = np.full((*batch.targets.shape, y.shape[2]), np.nan)
+    for k in range(batch.targets.shape[1]):
+        member = batch.window == k
+        n_steps = member.sum(axis=1)
+        total = np.where(member[:, :, None], y, 0.0).sum(axis=1, dtype=np.float64)
+        has = n_steps > 0
+        logits[has, k] = total[has] / n_steps[has, None]
+    return logits
 
 
 def score(logits_per_step: npt.NDArray[np.floating], batch: Batch) -> tuple[int, int]:

@@ -61,13 +61,15 @@ def test_shapes_sizes_and_splits(folder: Path) -> None:
     assert (batch.inputs.shape, batch.inputs.dtype) == ((4, 840, 80), np.uint8)
 
 
-def test_cue_and_decision_window(folder: Path) -> None:
-    batch = make(folder).fixed("test", 0, 5)
-    assert (batch.inputs[:, :784, 79] == 0).all()
-    assert (batch.inputs[:, 784:, 79] == 1).all()
-    assert not batch.inputs[:, 784:, :79].any()
-    assert (batch.window[:, :812] == -1).all()
-    assert (batch.window[:, 812:] == 0).all()
+@pytest.mark.parametrize("ms", [1, 3])
+def test_cue_and_decision_window_stretch_with_the_pixels(folder: Path, ms: int) -> None:
+    batch = make(folder, ms_per_pixel=ms).fixed("test", 0, 5)
+    assert batch.inputs.shape[1] == 840 * ms
+    assert (batch.inputs[:, : 784 * ms, 79] == 0).all()
+    assert (batch.inputs[:, 784 * ms :, 79] == 1).all()
+    assert not batch.inputs[:, 784 * ms :, :79].any()
+    assert (batch.window[:, : 812 * ms] == -1).all()
+    assert (batch.window[:, 812 * ms :] == 0).all()
 
 
 @pytest.mark.parametrize("ms", [1, 2])
