@@ -24,6 +24,7 @@ from neuro.errors import NeuroError, UnsupportedError, WorkerError
 from . import bootstrap, failure, session, supervisor, worker
 from .api import Progress
 
+_POSIX = os.name == "posix"
 START_LIMIT_S = 120.0  # for imports in the worker: Lava's take 2-5 s, on a busy machine with cold files many times that
 CLOSE_LIMIT_S = 30.0  # for a program to close: Lava joins its processes
 _GENTLE_LIMIT_S = 5.0  # for a worker to close all its programs by itself before it is killed
@@ -39,7 +40,7 @@ class WorkerProcess:
     """
 
     def __init__(self, where: str, python: Path, load: Mapping[str, Any]) -> None:
-        if os.name != "posix":
+        if not _POSIX:
             raise UnsupportedError(f"{where}: no worker on this system (got {os.name}; need Linux or macOS). Use one.")
         self._where = where
         self._owner = os.getpid()
@@ -248,6 +249,7 @@ def _end(started: subprocess.Popen[bytes], requests: int, replies: int, folder: 
         if started.returncode != 0:
             started.kill()
             started.wait()
+            shutil.rmtree(folder, ignore_errors=True)
             session.sweep(lambda: session.marked(token), session.SharedMemory(time.time()))
             shutil.rmtree(folder, ignore_errors=True)
     else:

@@ -157,6 +157,9 @@ def sweep(find: Callable[[], list[Process]], memory: SharedMemory, *, trackers: 
 
     Resource trackers are spared: they end by themselves when all others are dead, after unlinking what those left. With
     trackers=False they are not waited for (the caller holds their pipe itself, and is about to end).
+
+    The worker, leader of its session, is killed last: should the caller be killed while it is at this, having removed the
+    worker's folder before, then the worker still finds the supervisor gone, and does what is left to do.
     """
     end = time.monotonic() + _END_LIMIT_S
     while living := _living(find, memory, trackers=False):
@@ -189,6 +192,6 @@ def _living(find: Callable[[], list[Process]], memory: SharedMemory, *, trackers
 
 
 def _kill(victims: Iterable[Process]) -> None:
-    for p in victims:
+    for p in sorted(victims, key=lambda p: p.pid == p.session):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(p.pid, signal.SIGKILL)

@@ -76,11 +76,12 @@ def supervise(config: dict[str, Any], *, commands: int, wake: int, root: int | N
         status({"worker": worker.pid})
         _watch(config["parent"], worker, commands, wake, lambda: memory.look(p.pid for p in find()))
     finally:
-        died = _ended(worker)
+        died, said = _ended(worker), details(folder)  # before its resource tracker grumbles over what it finds
+        shutil.rmtree(folder, ignore_errors=True)  # now, as well as below: see `session.sweep`
         stuck = session.sweep(find, memory)
         code = worker.wait() if not stuck else None
         os.close(life)
-        ended = {"code": code, "died": died, "stuck": stuck, **details(folder)}
+        ended = {"code": code, "died": died, "stuck": stuck, **said}
         shutil.rmtree(folder, ignore_errors=True)
         status({"ended": ended})
 
@@ -162,7 +163,7 @@ def details(folder: Path) -> dict[str, str]:
         try:
             with open(folder / name, "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4 * TAIL))
-                found[name] = file.read().decode(errors="replace")[-TAIL:].strip()
+                found[name] = file.read().decode(errors="replace").strip()[-TAIL:]
         except OSError:
             found[name] = ""
     return found

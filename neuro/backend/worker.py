@@ -118,10 +118,14 @@ def record_of(plain: dict[str, Any]) -> Record:
 
 
 def serve(load: dict[str, Any], requests: IO[bytes], replies: int, life: int) -> int:
-    """Answer requests, the first one already read, until "quit" or the end of the pipe; return the exit status."""
+    """Answer requests, the first one already read, until "quit"; return the exit status.
+
+    When the parent is gone this waits to be ended: by the supervisor, or, if that is gone too, by `follow`.
+    """
     if threading.current_thread() is threading.main_thread():
         _prepare()
-    threading.Thread(target=follow, args=(life,), name="neuro-life", daemon=True).start()
+    following = threading.Thread(target=follow, args=(life,), name="neuro-life", daemon=True)
+    following.start()
 
     def send(message: dict[str, Any]) -> None:
         data = memoryview(json.dumps(message).encode() + b"\n")
@@ -129,16 +133,18 @@ def serve(load: dict[str, Any], requests: IO[bytes], replies: int, life: int) ->
             data = data[os.write(replies, data) :]
 
     worker = Worker(send)
-    request = load
-    while True:
-        reply = worker.answer(request)
+    with contextlib.suppress(BrokenPipeError):
+        reply = worker.answer(load)
         send(reply)
-        if request["op"] == "quit" or (request is load and not reply["ok"]):
-            return 0 if reply["ok"] else 1
-        line = requests.readline()
-        if not line:
-            return 0
-        request = json.loads(line)
+        if not reply["ok"]:
+            return 1
+        for line in requests:
+            request = json.loads(line)
+            send(worker.answer(request))
+            if request["op"] == "quit":
+                return 0
+    following.join()
+    return 0
 
 
 def _prepare() -> None:
