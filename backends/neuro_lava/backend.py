@@ -95,6 +95,8 @@ class LavaProgram:
         states = {name: (*states.get(name, ()), *traced.get(name, ())) for name in (*states, *traced)}
         size = sizing.group(graph, stimulus, states, self._batch)
         groups = [(k, min(k + size, stimulus.batch)) for k in range(0, stimulus.batch, size)]
+        if not graph.receivers:
+            groups = []  # inputs alone: no Process, and Lava would wait for one for ever
         wall, found = 0.0, []
         for number, (start, stop) in enumerate(groups):
             simulation = self._ready(size)

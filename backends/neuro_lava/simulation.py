@@ -28,14 +28,12 @@ from neuro_lava.processes.neurons import PyALIF
 from neuro_lava.processes.readout import PyLI
 from neuro_lava.processes.source import PyCurrentSource, PySpikeSource
 from neuro_lava.processes.synapses import PySynapses
+from neuro_lava.sizing import CHANNEL_SIZE
 
 _STEPS = 100
 """Lava steps to a command: progress is reported, and a failure noticed at the latest, after as many."""
 
-_CHANNEL_SIZE = 4
-"""Messages that a channel holds. All Processes keep step, so 2 would do; Lava's 64 fills shared memory."""
-
-_POLL_S = 0.002
+_POLL_S, _END_S = 0.002, 5.0
 
 
 class Simulation:
@@ -51,9 +49,14 @@ class Simulation:
             self._network = Network(graph=graph, batch=batch, folder=self.folder)
             self._end = weakref.finalize(self, _end, self._network, self.folder, os.getpid())
             try:
-                self._network.create_runtime(_RunConfig(), compile_config={"pypy_channel_size": _CHANNEL_SIZE})
-            except BaseException:
+                self._network.create_runtime(_RunConfig(), compile_config={"pypy_channel_size": CHANNEL_SIZE})
+            except BaseException as err:
                 self.close()
+                if isinstance(err, Exception):
+                    raise WorkerError(
+                        f"backend 'lava': the network cannot be built (got {type(err).__name__}: {err}; need no exception). "
+                        f"See below.\n{getattr(err, 'trace', '')}".rstrip()
+                    ) from err
                 raise
             finally:
                 del ProcessServer().processes[before:]  # else Lava holds every network ever built
@@ -82,12 +85,12 @@ class Simulation:
         while not all(port.probe() for port in runtime.service_to_runtime):
             ended = multiprocessing.connection.wait(list(actors), timeout=_POLL_S)
             if ended:
-                self._fail([actors[sentinel].exitcode for sentinel in ended])
+                self._fail([_exit_code(actors[sentinel]) for sentinel in ended])
         if exchange.read_traceback(self.folder):
             self._fail([])
         runtime.wait()
 
-    def _fail(self, codes: list[int]) -> None:
+    def _fail(self, codes: list[int | None]) -> None:
         found = exchange.read_traceback(self.folder).strip()
         if found:
             raise WorkerError(
@@ -95,8 +98,15 @@ class Simulation:
             )
         raise WorkerError(
             f"backend 'lava': a process of the simulation died (got exit code {', '.join(map(str, codes))}; need none to "
-            "end). -9 often means that memory ran out: run fewer samples side by side with the option batch."
+            "end). -9 often means that memory ran out, -7 that /dev/shm is full: run fewer samples side by side (option batch)."
         )
+
+
+def _exit_code(actor: Any) -> int | None:
+    """Return how a process ended; its sentinel may tell of the end a moment before the system does."""
+    multiprocessing.Process.join(actor, timeout=_END_S)
+    code: int | None = actor.exitcode
+    return code
 
 
 _LIVING: weakref.WeakSet[Simulation] = weakref.WeakSet()

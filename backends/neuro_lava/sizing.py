@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from neuro.backend import Stimulus
 from neuro.graph import INPUTS, CurrentInput, Graph
@@ -10,7 +12,10 @@ from neuro.graph import INPUTS, CurrentInput, Graph
 MEMORY = 2**30
 """Bytes that the samples of a group may take, in Lava's processes and in the files that they map."""
 
-_MESSAGES = 4  # that a channel holds: see simulation._CHANNEL_SIZE
+CHANNEL_SIZE = 4
+"""Messages that a channel holds. All Processes keep step, so 2 would do; Lava's 64 fill the shared memory."""
+
+_SHARED = Path("/dev/shm")
 
 
 def group(graph: Graph, stimulus: Stimulus, states: Mapping[str, tuple[str, ...]], most: int | None) -> int:
@@ -18,22 +23,36 @@ def group(graph: Graph, stimulus: Stimulus, states: Mapping[str, tuple[str, ...]
 
     Parameters: states, the rows that are written, by population; most, an upper bound or None.
     """
-    fitting = most or max(1, MEMORY // bytes_per_sample(graph, stimulus.steps, states))
+    fitting = most or max(1, min(_fitting(graph, stimulus.steps, states)))
     n_groups = -(-stimulus.batch // fitting)
     return -(-stimulus.batch // n_groups)
 
 
+def _fitting(graph: Graph, steps: int, states: Mapping[str, tuple[str, ...]]) -> tuple[int, int]:
+    """Return how many samples fit in memory, and in half of the shared memory that is free.
+
+    Shared memory that is full kills the process that writes to it; a container often has 64 MiB.
+    """
+    free = shutil.disk_usage(_SHARED).free if _SHARED.exists() else MEMORY
+    return MEMORY // bytes_per_sample(graph, steps, states), free // 2 // message_bytes_per_sample(graph)
+
+
 def bytes_per_sample(graph: Graph, steps: int, states: Mapping[str, tuple[str, ...]]) -> int:
-    """Return about what a sample takes: signals and rows, rings of sums in flight, states, messages."""
-    total = 0
+    """Return about what a sample takes: signals and rows, states, rings of sums in flight, messages."""
+    total = message_bytes_per_sample(graph)
     for p in graph.populations:
         rows = sum(1 if s == "z" else 8 for s in states.get(p.name, ()))
         if isinstance(p, INPUTS):
             rows += 8 if isinstance(p, CurrentInput) else 1
-        total += rows * steps * p.size
-        listeners = len({c.target for c in graph.projections_from(p.name)})
-        total += p.size * (8 * 12 + 8 * _MESSAGES * (1 + listeners))
+        total += rows * steps * p.size + 8 * 12 * p.size
     for p in graph.receivers:
         longest = max((int(c.delay.max()) for c in graph.projections_to(p.name) if c.size), default=0)
         total += 2 * 8 * p.size * (min(longest, steps) + 1)
     return total
+
+
+def message_bytes_per_sample(graph: Graph) -> int:
+    """Return what the channels take: from each population to the synapses of each that it reaches, and from those on."""
+    links = [graph.population(source).size for source, _ in {(c.source, c.target) for c in graph.projections}]
+    links += [p.size for p in graph.receivers]
+    return 8 * CHANNEL_SIZE * max(sum(links), 1)

@@ -1,0 +1,223 @@
+"""Run one case in Lava's own interpreter and write what was found: python in_lava.py CASE FOUND.json
+
+Run by test_endings.py; not a test by itself. Models are broken here before they are built: Lava forks its processes, and
+they inherit that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuro.backend import Record, Stimulus
+from neuro.errors import NeuroError
+from neuro.graph import Builder, Graph, reference
+from neuro.recording import Recording
+from neuro_lava import LavaBackend, LavaProgram
+from neuro_lava.processes.neurons import PyALIF
+from neuro_lava.processes.synapses import PySynapses
+
+STEPS = 30
+
+
+def net() -> Graph:
+    """Return a small recurrent net."""
+    b = Builder(seed=2)
+    b.spike_input("in", 4)
+    b.alif("alif", 6, beta=0.2)
+    b.connect("in", "alif", weight=1.1, delay=(0, 3))
+    b.connect("alif", "alif", weight=lambda rng, n: rng.normal(0.0, 0.4, n), delay=(1, 4))
+    return b.build()
+
+
+GRAPH = net()
+SPIKES = np.random.default_rng(0).random((2, STEPS, 4)) < 0.3
+STIMULUS = Stimulus.dense({"in": SPIKES})
+
+
+def is_right(recording: Recording) -> bool:
+    """Tell whether a run equals the golden model, with spikes."""
+    expected = reference.simulate(GRAPH, {"in": SPIKES})["alif"]
+    spikes = recording.spikes["alif"].to_dense(2, STEPS, 6)
+    return bool(spikes.any() and np.array_equal(spikes, expected["z"] == 1))
+
+
+def processes() -> list[str]:
+    """Return the other processes of this session, by command; multiprocessing's tracker may live as long as this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if entry.name.isdigit() and os.getsid(int(entry.name)) == os.getsid(0) and int(entry.name) != os.getpid():
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if "resource_tracker" not in command:
+                    found.append(command)
+    return found
+
+
+def left() -> dict[str, list[Any]]:
+    """Return what is there now: processes, shared memory that was ever ours, files, threads."""
+    ours.update(line.split()[5] for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/" in line)
+    return {
+        "processes": processes(),
+        "memory": [path for path in sorted(ours) if Path(path).exists()],
+        "files": os.listdir(os.environ["TMPDIR"]),
+        "threads": [t.name for t in threading.enumerate() if t is not threading.main_thread()],
+    }
+
+
+ours: set[str] = set()
+
+
+def error_of(program: LavaProgram) -> dict[str, str]:
+    """Return the error of a run."""
+    try:
+        program._ready(2)
+        left()  # notes the shared memory
+        program.run(STIMULUS)
+    except NeuroError as err:
+        return {"kind": type(err).__name__, "message": str(err)}
+    return {}
+
+
+def closed() -> dict[str, Any]:
+    """Run and close: while it runs there are processes, then nothing."""
+    program = LavaBackend().compile(GRAPH)
+    right = is_right(program.run(STIMULUS))
+    alive = left()
+    program.close()
+    program.close()
+    return {"right": right, "alive": alive, "left": left(), "handlers": len(logging.getLogger().handlers)}
+
+
+def never_run() -> dict[str, Any]:
+    """Close a simulation that was built and never run."""
+    program = LavaBackend().compile(GRAPH)
+    program._ready(3)
+    alive = left()
+    program.close()
+    return {"alive": alive, "left": left()}
+
+
+def forgotten() -> dict[str, Any]:
+    """Let go of a program without closing it."""
+    program = LavaBackend().compile(GRAPH)
+    program.run(STIMULUS)
+    alive = left()
+    del program
+    return {"alive": alive, "left": left()}
+
+
+def open_at_exit() -> dict[str, Any]:
+    """End the interpreter with a program open."""
+    global _kept
+    _kept = LavaBackend().compile(GRAPH)
+    _kept.run(STIMULUS)
+    return {"alive": left(), "pid": os.getpid()}
+
+
+_kept: LavaProgram
+
+
+def failing_model() -> dict[str, Any]:
+    """Have a model raise in the middle of a run, then be well again."""
+    program = LavaBackend().compile(GRAPH)
+    step = PyALIF.step
+
+    def broken_step(self: PyALIF, k: int) -> None:
+        if k == 7:
+            raise ArithmeticError("a neuron went wrong at k = 7")
+        step(self, k)
+
+    PyALIF.step = broken_step  # type: ignore[method-assign]
+    error, after = error_of(program), left()
+    PyALIF.step = step  # type: ignore[method-assign]
+    right = is_right(program.run(STIMULUS))
+    builds = program.builds
+    program.close()
+    return {"error": error, "after": after, "right": right, "builds": builds, "left": left()}
+
+
+def failing_build() -> dict[str, Any]:
+    """Have a model raise as it is made."""
+    program = LavaBackend().compile(GRAPH)
+    make = PyALIF.__init__
+
+    def broken_make(self: PyALIF, proc_params: Any) -> None:
+        raise ArithmeticError("no such neuron")
+
+    PyALIF.__init__ = broken_make  # type: ignore[method-assign]
+    error, after = error_of(program), left()
+    PyALIF.__init__ = make  # type: ignore[method-assign]
+    right = is_right(program.run(STIMULUS))
+    program.close()
+    return {"error": error, "after": after, "right": right, "left": left()}
+
+
+def killed_process() -> dict[str, Any]:
+    """Kill one of Lava's processes in the middle of a run, as the system does when memory runs out."""
+    program = LavaBackend().compile(GRAPH)
+    step = PySynapses.step
+
+    def deadly_step(self: PySynapses, k: int) -> None:
+        if k == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        step(self, k)
+
+    PySynapses.step = deadly_step  # type: ignore[method-assign]
+    error, after = error_of(program), left()
+    PySynapses.step = step  # type: ignore[method-assign]
+    right = is_right(program.run(STIMULUS))
+    program.close()
+    return {"error": error, "after": after, "right": right, "left": left()}
+
+
+def interrupted() -> dict[str, Any]:
+    """Press Ctrl-C in the middle of a run: the signal reaches all processes of the terminal's group."""
+    program = LavaBackend().compile(GRAPH)
+    step = PyALIF.step
+
+    def slow_step(self: PyALIF, k: int) -> None:
+        time.sleep(0.02)
+        step(self, k)
+
+    PyALIF.step = slow_step  # type: ignore[method-assign]
+    threading.Timer(1.5, os.killpg, (os.getpgrp(), signal.SIGINT)).start()
+    seen = ""
+    try:
+        while True:
+            program._ready(2)
+            left()
+            program.run(STIMULUS)
+    except KeyboardInterrupt:
+        seen = "KeyboardInterrupt"
+    after = left()
+    PyALIF.step = step  # type: ignore[method-assign]
+    right = is_right(program.run(STIMULUS))
+    program.close()
+    return {"seen": seen, "after": after, "right": right, "left": left()}
+
+
+def many_programs() -> dict[str, Any]:
+    """Hold two programs at once and make several in turn: Lava must not hold on to any."""
+    from lava.magma.core.process.process import ProcessServer
+
+    first, second = (LavaBackend().compile(GRAPH) for _ in range(2))
+    right = [is_right(p.run(STIMULUS, Record(traces="all"))) for p in (first, second, first)]
+    first.close()
+    right.append(is_right(second.run(STIMULUS)))
+    second.close()
+    return {"right": all(right), "left": left(), "known": ProcessServer().num_processes}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(globals()[sys.argv[1]]()))
