@@ -100,11 +100,9 @@ def _try(name: str) -> tuple[Backend | None, Availability]:
 
 
 def _abilities(can: Capabilities) -> str:
-    """Say in a few words what a backend can run."""
-    parts = [
-        f"{' and '.join(sorted(can.semantics))} semantics{', exact' if can.exact else ', not exact'}",
-        ", ".join(sorted(can.populations)),
-        f"resets {', '.join(sorted(can.resets)) or 'none'}",
-        f"delays up to {can.max_delay}",
-    ]
-    return "; ".join(parts)
+    """Say in a few words what a backend can run: all kinds and resets of the float semantics, or which."""
+    full = type(can)()
+    kinds = "all kinds" if can.populations >= full.populations else ", ".join(sorted(can.populations))
+    resets = "all resets" if can.resets >= full.resets else "resets " + (", ".join(sorted(can.resets)) or "none")
+    exact = "exact" if can.exact else "not exact"
+    return f"{' and '.join(sorted(can.semantics))} semantics, {exact}; {kinds}; {resets}; delays up to {can.max_delay} steps"

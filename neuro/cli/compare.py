@@ -76,7 +76,7 @@ def compare(
     if rasters:
         with console.progress("rasters"):
             paths += write_rasters(found, folder)
-    typer.echo("written: " + ", ".join(str(p) for p in paths))
+    typer.echo(f"written into {folder}: {', '.join(p.name for p in paths)}")
     if found.failed:
         raise typer.Exit(1)
     if found.missing and backends is not None and not allow_missing:

@@ -225,6 +225,16 @@ def test_rough_backend_is_told_and_is_no_failure(neuro: Neuro, graph: Path) -> N
 
 
 @pytest.mark.usefixtures("strangers")
+def test_interrupt_is_exit_130_without_a_traceback(neuro: Neuro, graph: Path) -> None:
+    for arguments in (("compare", graph, "-b", "engine,stopped"), ("run", graph, "--backend", "stopped")):
+        done = neuro(*arguments, "-n", "4")
+        assert done.exit_code == 130
+        assert done.stderr.splitlines()[-1] == "interrupted"
+        assert "Traceback" not in done.output
+    assert not (graph.parent / "graph-compare").exists()
+
+
+@pytest.mark.usefixtures("strangers")
 def test_check_of_a_missing_backend_is_exit_3(neuro: Neuro) -> None:
     done = neuro("backends", "check", "absent")
     assert done.exit_code == 3

@@ -12,7 +12,7 @@ from neuro.errors import UnsupportedError
 from neuro.graph import Graph
 from neuro.recording import Events, Recording
 
-NAMES = ("differs", "breaks", "absent", "picky", "rough", "unimportable")
+NAMES = ("differs", "breaks", "absent", "picky", "rough", "stopped", "unimportable")
 AT = {"sample": 3, "step": 40, "unit": 2}
 """Where `Differs` has one spike more, or one less."""
 
@@ -72,6 +72,15 @@ class Breaks(_Engine):
 
     def change(self, recording: Recording) -> Recording:
         raise ZeroDivisionError("in the simulator")
+
+
+class Stopped(_Engine):
+    """The user presses Ctrl-C while it runs."""
+
+    name = "stopped"
+
+    def change(self, recording: Recording) -> Recording:
+        raise KeyboardInterrupt
 
 
 class Absent(_Engine):

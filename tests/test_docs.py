@@ -1,0 +1,149 @@
+"""The documentation works: its Python runs, its output is what is shown, its commands and links exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.main import get_command
+
+from neuro.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, and the block right after it if that is its output."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    output: str | None
+
+
+def _blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    found = list(re.finditer(r"^```(\w*)([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    blocks = []
+    for k, match in enumerate(found):
+        following = found[k + 1] if k + 1 < len(found) else None
+        shown = following is not None and following[1] == "text" and not text[match.end() : following.start()].strip()
+        blocks.append(
+            Block(
+                str(page.relative_to(ROOT)),
+                text[: match.start()].count("\n") + 1,
+                match[1],
+                match[3],
+                following[3] if shown and following is not None else None,
+            )
+        )
+    return blocks
+
+
+BLOCKS = [block for page in PAGES for block in _blocks(page)]
+PYTHON = [b for b in BLOCKS if b.language == "python"]
+COMMANDS = [
+    (b.page, line.removeprefix("$ "))
+    for b in BLOCKS
+    if b.language in ("sh", "console")
+    for line in b.text.splitlines()
+    if line.removeprefix("$ ").startswith("neuro ")
+]
+
+
+def test_there_is_something_to_test() -> None:
+    assert len(PYTHON) >= 4
+    assert sum(b.output is not None for b in PYTHON) >= 3
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=lambda b: f"{b.page}:{b.line}")
+def test_python_runs_and_prints_what_is_shown(block: Block, tmp_path: Path) -> None:
+    # A page's file that starts with "# file.py" belongs to an example of several files, which has a test of its own.
+    if re.match(r"# [\w/]+\.py\n", block.text):
+        compile(block.text, block.page, "exec")
+        return
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block.text], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    if block.output is not None:
+        assert [line.rstrip() for line in done.stdout.splitlines()] == [
+            line.rstrip() for line in block.output.splitlines()
+        ]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_and_their_options_exist(page: str, line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    command: Any = get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    assert not hasattr(command, "commands") or not words or words[0].startswith("-"), f"{page}: no command '{words[0]}'"
+    known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)} | {"--help"}
+    unknown = [w for w in words if w.startswith("-") and w.partition("=")[0] not in known]
+    assert not unknown, f"{page}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" not in target and not target.startswith("#"):
+            assert (page.parent / target.partition("#")[0]).exists(), f"{page.name}: {target}"
+
+
+def _example() -> dict[str, str]:
+    """Return the files of the example package by name, from the comment in their first line."""
+    named = {}
+    for block in BLOCKS:
+        title = re.match(r"# ([\w/]+\.(?:py|toml))\n", block.text)
+        if block.page == "docs/backends.md" and title:
+            named[title[1]] = block.text
+    return named
+
+
+def test_example_of_a_backend_installs_and_passes_the_suite(tmp_path: Path) -> None:
+    files = _example()
+    assert set(files) == {"pyproject.toml", "neuro_plain/__init__.py", "tests/test_plain.py"}
+    for name, text in files.items():
+        (tmp_path / "package" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "package" / name).write_text(text)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
+    installed = subprocess.run(
+        [*pip, "--target", str(tmp_path / "site"), str(tmp_path / "package")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert installed.returncode == 0, installed.stderr
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path / "site"), str(ROOT), str(ROOT / "backends")))}
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        capture_output=True, text=True, cwd=tmp_path / "package", env=env, check=False,
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stdout[-3000:]
+    passed = re.search(r"(\d+) passed", tested.stdout)
+    assert passed is not None
+    assert int(passed[1]) >= 10
+    checked = subprocess.run(
+        [sys.executable, "-c", "from neuro.cli import app; app()", "backends", "check", "plain"],
+        capture_output=True, text=True, env=env, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert checked.stdout.startswith("plain: ready (1.0")
