@@ -27,7 +27,8 @@ class Brian2Backend:
     "cpp_standalone" compiles a program for each graph. n_threads, OpenMP threads of "cpp_standalone" (default 1). batch,
     samples for which "cpp_standalone" builds in `compile` (default: it builds at the first run, for that batch, and again
     for a larger one). memory_bytes, a larger batch is simulated in parts that need about this much. progress, called
-    with (steps done, steps, "brian2").
+    with (steps done, steps, "brian2") twice a second, and with (0, 1, "brian2: compiling") and (1, 1, ...) around a
+    compilation.
 
     Brian2's preferences, devices and loggers are as before after every call.
     Raises: UnsupportedError for an option out of range.
@@ -72,9 +73,9 @@ class Brian2Backend:
         layout = lay_out(graph)
         simulator: Simulator
         if self._target == "cpp_standalone":
-            simulator = Standalone(layout, self._n_threads, self._batch)
+            simulator = Standalone(layout, self._n_threads, self._batch, self._progress)
         else:
-            simulator = Runtime(layout, self._target)
+            simulator = Runtime(layout, self._target, self._progress)
         return Brian2Program(layout, simulator, self._target, self._memory, self._progress)
 
     def is_available(self) -> Availability:

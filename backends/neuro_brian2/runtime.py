@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from neuro.backend import Progress
 from neuro.errors import UnsupportedError
 
 from . import session
-from .batch import Drive, Output, Wanted
+from .batch import Drive, Output, Wanted, compiling
 from .layout import Layout
 
 _COMPILED: set[tuple[bool, ...]] = set()
@@ -25,13 +26,13 @@ class Runtime:
     every graph, so compiled modules are used again.
     """
 
-    def __init__(self, layout: Layout, target: str) -> None:
+    def __init__(self, layout: Layout, target: str, progress: Progress | None) -> None:
         self._layout, self._target = layout, target
         session.load()
         if target == "cython" and layout.n_cells:
-            self._compile()
+            self._compile(progress)
 
-    def _compile(self) -> None:
+    def _compile(self, progress: Progress | None) -> None:
         """Run one step of one sample, so that modules are compiled now. Raises UnsupportedError if that fails."""
         layout = self._layout
         shape = bool(len(layout.from_lines)), bool(len(layout.from_channels)), bool(len(layout.from_cells))
@@ -41,7 +42,8 @@ class Runtime:
         drive = Drive(1, 1, nothing, nothing, np.zeros((2, 1, layout.n_columns)))
         first = np.zeros(1, np.int32)
         try:
-            self.run(drive, {"v": first, "a": first}, None)
+            with compiling(progress):
+                self.run(drive, {"v": first, "a": first}, None)
         except Exception as err:
             raise UnsupportedError(
                 f"backend 'brian2': target 'cython' does not compile here (got {type(err).__name__}: {err}; need Cython and "
@@ -51,34 +53,41 @@ class Runtime:
 
     def run(self, drive: Drive, wanted: Wanted, progress: Callable[[int], None] | None) -> Output:
         """Simulate a batch from step 0; `progress` is called with the steps done."""
-        brian2 = session.load()
+        session.load()
         from brian2.devices.device import RuntimeDevice
-
-        from . import network
 
         start = time.perf_counter()
         with session.session(RuntimeDevice()):
-            model = network.build(self._layout, drive, wanted)
-            session.generate_for(self._target)
-            model.network.run(drive.steps * brian2.second, namespace={}, **_report(brian2, drive.steps, progress))
-            cell = np.asarray(model.spikes.variables["i"].get_value(), dtype=np.int64)
-            step = np.rint(model.spikes.variables["t"].get_value()).astype(np.int64)
-            traces = {}
-            for name, monitor in model.traces.items():
-                rows = np.asarray(monitor.variables[name].get_value())  # (steps, batch * cells recorded)
-                traces[name] = rows.reshape(drive.steps, drive.batch, -1).transpose(1, 0, 2)
+            cell, step, traces = self._simulate(drive, wanted, progress)
         sample, cell = np.divmod(cell, self._layout.n_cells)
         return Output(sample, step, cell, traces, time.perf_counter() - start)
+
+    def _simulate(self, drive: Drive, wanted: Wanted, progress: Callable[[int], None] | None) -> Any:
+        """Build and run the network, and return copies of what it recorded; the network ends with this call."""
+        from brian2 import second
+
+        from . import network
+
+        model = network.build(self._layout, drive, wanted)
+        session.generate_for(self._target)
+        report = {} if progress is None else {"report": _report(drive.steps, progress), "report_period": second / 2}
+        model.network.run(drive.steps * second, namespace={}, **report)
+        cell = model.spikes.variables["i"].get_value().astype(np.int64)
+        step = np.rint(model.spikes.variables["t"].get_value()).astype(np.int64)
+        traces = {}
+        for name, monitor in model.traces.items():
+            rows = monitor.variables[name].get_value()  # (steps, batch * cells recorded)
+            traces[name] = rows.reshape(drive.steps, drive.batch, -1).transpose(1, 0, 2)
+        return cell, step, traces
 
     def close(self) -> None:
         """Hold nothing, free nothing."""
 
 
-def _report(brian2: Any, steps: int, progress: Callable[[int], None] | None) -> Mapping[str, Any]:
-    if progress is None:
-        return {}
+def _report(steps: int, progress: Callable[[int], None]) -> Callable[..., None]:
+    """Return what Brian2 calls every half second of real time, and in the end."""
 
     def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
         progress(round(float(completed) * steps))
 
-    return {"report": report, "report_period": 0.5 * brian2.second}
+    return report

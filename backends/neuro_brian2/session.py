@@ -5,10 +5,12 @@ Brian2 keeps all of these in global variables, so sessions of several threads wa
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import importlib
 import logging
+import signal
 import sys
 import threading
 import warnings
@@ -22,7 +24,7 @@ import numpy as np
 
 from neuro.errors import UnsupportedError
 
-INSTALL = "Install it with: pip install 'neuro[brian2]'"
+INSTALL = "Install it with: pip install 'neuro[brian2]'."
 
 COMPILE_ARGS = (
     ["/Ox", "/w", "/fp:strict"]
@@ -37,24 +39,27 @@ _LOCK = threading.RLock()
 def load() -> ModuleType:
     """Import brian2 and return it.
 
-    Importing brian2 opens log files, takes over warnings and sys.excepthook; where the user has not imported it before,
-    that is taken back, so that a program that only uses neuro does not change.
+    Importing brian2 opens log files and takes over warnings, sys.excepthook and SIGINT; where the user has not imported
+    it before, that is taken back, so that a program that only uses neuro does not change.
     Raises: UnsupportedError if it is not installed or does not import.
     """
     if "brian2" in sys.modules:
         return importlib.import_module("brian2")
     hook, captured = sys.excepthook, logging._warnings_showwarning  # type: ignore[attr-defined]
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Brian2's own imports warn of what will change in their libraries
             brian2 = importlib.import_module("brian2")
     except ImportError as err:
         raise UnsupportedError(
-            f"backend 'brian2': brian2 does not import (got {err}; need brian2 >= 2.7). {INSTALL}."
+            f"backend 'brian2': brian2 does not import (got {err}; need brian2 >= 2.7). {INSTALL}"
         ) from err
     finally:
         sys.excepthook = hook
         logging.captureWarnings(captured is not None)
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not interrupt:
+            signal.signal(signal.SIGINT, interrupt)
     _close_log_files(brian2)
     return brian2
 
@@ -78,27 +83,19 @@ def session(device: Any, openmp_threads: int = 0) -> Iterator[None]:
     Parameters: device, a Brian2 device that nobody else uses; openmp_threads, 0 for none.
     """
     brian2 = load()
-    devices = importlib.import_module(
-        "brian2.devices.device"
-    )  # brian2.devices.device is also a name for something else
-    with _LOCK, warnings.catch_warnings(), np.errstate(all="ignore"), _quiet(), _prefs(brian2, openmp_threads):
-        warnings.simplefilter("ignore")  # of numpy and setuptools about Brian2's code: not the user's to mend
+    # By name: as an attribute of its package, `device` is not this module but a stand-in for the active device.
+    devices: Any = importlib.import_module("brian2.devices.device")
+    with _LOCK, _quiet(), _prefs(brian2, openmp_threads), _ieee(), _own_garbage():
         active, network = devices.active_device, brian2.Network
         running = network._globally_running, network._globally_stopped
-        frozen = gc.get_freeze_count()
-        if not frozen:
-            gc.freeze()  # Brian2 collects garbage at every run: let it look at its own objects only
         try:
             devices.active_device = device
             network._globally_stopped = False
-            if device.defaultclock is None:
-                device.activate(build_on_run=False)
+            device.activate(build_on_run=False)
             yield
         finally:
             devices.active_device = active
             network._globally_running, network._globally_stopped = running
-            if not frozen:
-                gc.unfreeze()
 
 
 def generate_for(target: str) -> None:
@@ -111,14 +108,64 @@ def generate_for(target: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Brian2's log: what goes wrong is raised."""
+    """Silence Brian2's log, and the warnings of its libraries about its code: what goes wrong is raised."""
     log = logging.getLogger("brian2")
     level = log.level
     log.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
     finally:
         log.setLevel(level)
+
+
+@contextmanager
+def _own_garbage() -> Iterator[None]:
+    """Let the garbage collections that Brian2 makes in every run look at its own objects only.
+
+    Looking at all objects takes 0.1-0.5 s where torch is loaded: longer than a small run. A network is a circle of
+    references; it is collected at the end, as its memory would else wait for Python's next full collection.
+    """
+    if gc.get_freeze_count():  # the user's own
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
+
+
+@contextmanager
+def _ieee() -> Iterator[None]:
+    """Compute with subnormal numbers, though a library linked with -ffast-math may have set this process to flush them.
+
+    Raises: UnsupportedError where that cannot be mended (other systems than Linux).
+    """
+    if not _flushes():
+        yield
+        return
+    before = ctypes.create_string_buffer(256)  # fenv_t, 32 bytes on x86-64
+    libm = ctypes.CDLL(None)
+    if sys.platform == "linux":
+        libm.fegetenv(before)
+        libm.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
+    try:
+        if _flushes():
+            raise UnsupportedError(
+                "backend 'brian2': this process flushes subnormal numbers to zero (got 0 for 2**-1022 / 2; need 2**-1023). A "
+                "library built with -ffast-math does that: run isolated=True, or target='cpp_standalone'."
+            )
+        yield
+    finally:
+        if sys.platform == "linux":
+            libm.fesetenv(before)
+
+
+def _flushes() -> bool:
+    return bool(np.float64(sys.float_info.min) * np.float64(0.5) == 0.0)
 
 
 @contextmanager

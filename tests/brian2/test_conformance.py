@@ -1,0 +1,78 @@
+"""Hold the Brian2 backend to the golden model: 200 random graphs on numpy, 20 on cython, 5 as C++ standalone."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from neuro.backend import Capabilities, Progress, conformance
+from neuro.graph import Graph
+from neuro_brian2 import Brian2Backend
+
+
+def _backend(target: str, progress: Progress | None = None, n_threads: int | None = None) -> Brian2Backend:
+    return Brian2Backend(target=target, progress=progress, n_threads=n_threads)
+
+
+TestNumpy = conformance.suite(lambda: _backend("numpy"), n_graphs=200)
+TestCython = conformance.suite(lambda: _backend("cython"), n_graphs=20)
+
+
+def test_cython_compiles_no_module_for_a_second_graph() -> None:
+    # Its modules are named by their code: were a size or a number in it, each graph would compile a dozen.
+    backend = _backend("cython")
+    program = backend.compile(conformance.example())
+    program.run(conformance.draw_stimulus(conformance.example(), 3, 40, 1), conformance.ALL)
+    from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
+
+    before = set(cython_extension_manager._code_cache)
+    assert before
+    graphs = []
+
+    @hypothesis.settings(max_examples=20, derandomize=True, database=None, phases=[hypothesis.Phase.generate])
+    @hypothesis.given(conformance.graphs(conformance.Limits(), Capabilities()))
+    def run(graph: Graph) -> None:
+        graphs.append(graph.sha256)
+        backend.compile(graph).run(conformance.draw_stimulus(graph, 2, 10, 1), conformance.ALL)
+
+    run()
+    assert len(set(graphs)) >= 15
+    assert set(cython_extension_manager._code_cache) == before
+
+
+@pytest.mark.timeout(900)  # five compilations of about 6 s of CPU each
+def test_standalone_programs_equal_the_golden_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each program is compiled once, at its first run; smaller batches and other numbers of steps reuse it.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    told: list[tuple[int, int, str]] = []
+    threads = itertools.cycle([1, 1, 1, 1, 2])
+    spikes = []
+
+    @hypothesis.settings(
+        max_examples=5, deadline=None, derandomize=True, database=None, phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )  # fmt: skip
+    @hypothesis.given(conformance.graphs(conformance.Limits(), Capabilities()))
+    def run(graph: Graph) -> None:
+        backend = _backend("cpp_standalone", lambda *told_now: told.append(told_now), next(threads))
+        program = backend.compile(graph)
+        try:
+            n = 0
+            for batch, steps, seed in ((3, 50, 1), (2, 70, 2), (1, 1, 3), (3, 50, 1)):
+                stimulus = conformance.draw_stimulus(graph, batch, steps, seed)
+                got = program.run(stimulus, conformance.ALL)
+                conformance.assert_equal(got, conformance.golden(graph, stimulus, conformance.ALL), graph)
+                n += sum(int(got.counts.spikes[p.name].sum()) for p in graph.neurons)
+            spikes.append(n)
+            assert len(list(tmp_path.iterdir())) == 1
+        finally:
+            program.close()
+        assert not list(tmp_path.iterdir())
+
+    run()
+    assert len(spikes) == 5 and sum(n > 0 for n in spikes) >= 3, spikes
+    assert told.count((0, 1, "brian2: compiling")) == 5
+    assert (70, 70, "brian2") in told
