@@ -16,7 +16,7 @@ from neuro.train.wiring import Group, Plan
 
 REFRACTORY = 2.0**60
 """Distance from threshold that is stored for a refractory neuron: its pseudo-derivative is then 0."""
-CHUNK_STEPS = 16
+CHUNK_STEPS = 32
 """Steps whose weight gradients are formed at once: few enough to stay in cache (measured, 2 cores)."""
 
 
