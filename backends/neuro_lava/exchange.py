@@ -31,7 +31,7 @@ class Run:
 
 
 def write_run(folder: str, run: Run) -> None:
-    """Leave the description for the models, and empty files for their rows, (steps, size, samples) each."""
+    """Leave the description for the models; the signals and the empty rows that it speaks of must be there."""
     (Path(folder) / _RUN).write_text(json.dumps(asdict(run)))
 
 

@@ -11,9 +11,9 @@ import os
 import shutil
 import signal
 import tempfile
-import threading
 import weakref
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 from lava.magma.core.process.process import ProcessServer
@@ -44,7 +44,7 @@ class Simulation:
 
     def __init__(self, graph: Graph, batch: int) -> None:
         self.batch, self.folder = batch, tempfile.mkdtemp(prefix="neuro-lava-")
-        with _quiet(), _deaf_to_interrupts():
+        with _quiet(), _interrupts_held():
             before = len(ProcessServer().processes)
             self._network = Network(graph=graph, batch=batch, folder=self.folder)
             self._end = weakref.finalize(self, _end, self._network, self.folder, os.getpid())
@@ -182,13 +182,11 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let the processes that are forked here ignore Ctrl-C, which reaches them too: ending them is the program's part."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back; it comes at the end. What is forked here never hears it: ending that is the program's part."""
+    resource_tracker.ensure_running()  # else it would be started in here, and lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

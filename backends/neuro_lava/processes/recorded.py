@@ -11,8 +11,8 @@ from neuro_lava.processes.timed import TimedModel
 class RecordedModel(TimedModel):
     """Set the states to zero at the beginning of a run, and write those that were asked for in every step.
 
-    The model writes its rows itself. A sink Process for each population would cost another 0.15 ms a step, as every
-    Process does, and v and a have no port.
+    The model writes its rows itself. A sink Process for each population would cost another 0.2 ms a step, as every
+    Process does (`benchmarks/lava_step.py`), and v and a have no port.
     """
 
     STATES: ClassVar[tuple[str, ...]] = ()

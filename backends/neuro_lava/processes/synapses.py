@@ -26,7 +26,8 @@ class Synapses(AbstractProcess):  # type: ignore[misc]
     currents (doubles). Ports: s_in0, s_in1, ... (source size, batch), one a source; a_out (size, batch).
 
     Own, and not Lava's DelaySparse: that rebuilds its delay matrix in every step, and takes one synapse a pair, one
-    source a Process and no batch (`benchmarks/lava_step.py` has the ratio).
+    source a Process, no batch, and no reset. For 120 neurons and 50 samples side by side a step takes 0.6 ms with this
+    one and 10 ms with DelaySparse (`benchmarks/lava_step.py`, two busy cores).
     """
 
     def __init__(
