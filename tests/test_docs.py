@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -13,7 +14,11 @@ from typing import Any, NamedTuple
 import pytest
 from typer.main import get_command
 
+from neuro import __version__
+from neuro.backend import run
+from neuro.backend.conformance import draw_stimulus, example
 from neuro.cli import app
+from neuro.recording import save
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,6 +76,10 @@ def test_python_runs_and_prints_what_is_shown(block: Block, tmp_path: Path) -> N
     if re.match(r"# [\w/]+\.py\n", block.text):
         compile(block.text, block.page, "exec")
         return
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    if "recording.h5" in block.text:  # in the page, what the command before it wrote
+        graph = example()
+        save(run(graph, draw_stimulus(graph, 2, 40, 1)), tmp_path / "runs" / "demo" / "recording.h5")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block.text], capture_output=True, text=True, cwd=tmp_path, check=False
     )
@@ -147,3 +156,27 @@ def test_example_of_a_backend_installs_and_passes_the_suite(tmp_path: Path) -> N
         capture_output=True, text=True, env=env, cwd=tmp_path, check=False,
     )  # fmt: skip
     assert checked.stdout.startswith("plain: ready (1.0")
+
+
+def test_refresh_fills_in_what_a_page_marks(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("refresh", ROOT / "docs" / "refresh.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "table.md").write_text("| a |\n")
+    page = (
+        "before\n<!-- output of: neuro --version -->\n```text\nold\n```\nbetween\n"
+        "<!-- content of: runs/demo/table.md -->\nold\n<!-- end -->\nafter\n"
+    )
+    filled = module.refresh(page, str(tmp_path))
+    assert filled == (
+        f"before\n<!-- output of: neuro --version -->\n```text\nneuro {__version__}\n```\nbetween\n"
+        "<!-- content of: runs/demo/table.md -->\n\n| a |\n\n<!-- end -->\nafter\n"
+    )
+    assert module.refresh(filled, str(tmp_path)) == filled
+
+
+def test_no_page_waits_for_its_output() -> None:
+    for page in PAGES:
+        assert "```text\n```" not in page.read_text(), f"{page.name}: run docs/refresh.py"

@@ -116,14 +116,14 @@ def _spike_panel(
 
     def draw(axis: Any) -> None:
         unit = mine.unit.astype(float)
-        width = float(np.clip(450.0 / recording.steps, 0.4, 1.2))  # the axis is some 450 points wide
+        width = float(np.clip(450.0 / recording.steps, 0.4, 1.6))  # the axis is some 450 points wide
         axis.vlines(mine.step * recording.dt_ms, unit - 0.45, unit + 0.45, color=_SPIKE, linewidth=width)
         axis.set_ylim(-0.5, size - 0.5)
         axis.set_ylabel(f"{name}\n{'channel' if kind == 'input' else kind + ' neuron'}")
         axis.yaxis.get_major_locator().set_params(integer=True)
         _remark(axis, f"{rate:.1f} Hz, {silent} of {size} silent")
 
-    return float(np.clip(0.022 * size, 1.0, 2.6)), draw
+    return float(np.clip(0.03 * size, 1.0, 3.2)), draw
 
 
 def _current_panel(name: str, values: NDArray[np.float64], dt_ms: float) -> tuple[float, Panel]:
