@@ -67,7 +67,7 @@ class LavaProgram:
     """A graph on Lava; every run starts from zero state.
 
     The network is built when first run, for as many samples as that run has side by side, and again only when a run has
-    more: Lava's ports have a fixed shape. Fewer samples leave columns of it idle. A batch of more samples than `batch`, or
+    more (`builds` counts): Lava's ports have a fixed shape. Fewer samples leave columns of it idle. A batch of more samples than `batch`, or
     than fit in memory, is run in groups of equal size. After an exception the network is gone, and the next run builds it.
     """
 
@@ -107,7 +107,7 @@ class LavaProgram:
         return make(
             graph,
             backend="lava",
-            versions={"lava-nc": _version(), "numpy": np.__version__, "builds": str(self.builds)},
+            versions={"lava-nc": _version(), "numpy": np.__version__},
             exact=True,
             batch=stimulus.batch,
             steps=stimulus.steps,

@@ -1,12 +1,13 @@
 """Run one case in Lava's own interpreter and write what was found: python in_lava.py CASE FOUND.json
 
-Run by test_endings.py; not a test by itself. Models are broken here before they are built: Lava forks its processes, and
+Run by test_builds.py and test_endings.py; not a test by itself. Models are broken here before they are built: Lava forks its processes, and
 they inherit that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from neuro.backend import Record, Stimulus
+from neuro.backend.golden import ReferenceBackend
 from neuro.errors import NeuroError
 from neuro.graph import Builder, Graph, reference
 from neuro.recording import Recording
@@ -28,6 +30,23 @@ from neuro_lava.processes.neurons import PyALIF
 from neuro_lava.processes.synapses import PySynapses
 
 STEPS = 30
+ALL = Record(traces="all")
+seeds = itertools.count()
+
+
+def run_and_compare(program: LavaProgram, batch: int, steps: int, record: Record = ALL) -> bool:
+    """Tell whether a run with another stimulus each time equals the golden model, with spikes."""
+    rng = np.random.default_rng(next(seeds))
+    stimulus = Stimulus.dense({"in": rng.random((batch, steps, 4)) < 0.3})
+    got, expected = program.run(stimulus, record), ReferenceBackend().compile(GRAPH).run(stimulus, record)
+    same = set(got.spikes) == set(expected.spikes) and all(got.spikes[n] == e for n, e in expected.spikes.items())
+    traces = [np.array_equal(got.traces[n][s], v) for n, t in expected.traces.items() for s, v in t.items()]
+    same = (
+        same
+        and all(traces)
+        and {n: set(t) for n, t in got.traces.items()} == {n: set(t) for n, t in expected.traces.items()}
+    )
+    return same and int(got.counts.spikes["alif"].sum()) > 0
 
 
 def net() -> Graph:
@@ -87,6 +106,57 @@ def error_of(program: LavaProgram) -> dict[str, str]:
     except NeuroError as err:
         return {"kind": type(err).__name__, "message": str(err)}
     return {}
+
+
+def outcomes(program: LavaProgram, runs: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """Do runs of one program, and tell for each whether it was right, and the builds until then."""
+    found: dict[str, Any] = {"right": [], "builds": []}
+    for run in runs:
+        found["right"].append(run_and_compare(program, *run))
+        found["builds"].append(program.builds)
+    program.close()
+    return found
+
+
+def one_build() -> dict[str, Any]:
+    """Run with other stimuli, steps, samples and traces."""
+    sizes = [(5, 40), (5, 40), (2, 90), (5, 7), (1, 40), (4, 250)]
+    records = [Record(), Record(spikes=False), Record(traces={"alif": ("a",)})]
+    return outcomes(LavaBackend().compile(GRAPH), sizes + [(3, 20, record) for record in records])
+
+
+def more_samples() -> dict[str, Any]:
+    """Run with more samples, and with fewer again."""
+    return outcomes(LavaBackend().compile(GRAPH), [(batch, 20) for batch in (2, 3, 2, 3, 4, 1)])
+
+
+def groups() -> dict[str, Any]:
+    """Run more samples than are allowed side by side."""
+    return outcomes(LavaBackend(batch=3).compile(GRAPH), [(8, 20), (9, 30), (1, 20)])
+
+
+def times() -> dict[str, Any]:
+    """Take the time of runs, the first of which builds."""
+    program, seconds = LavaBackend().compile(GRAPH), []
+    for _ in range(5):
+        begun = time.perf_counter()
+        program.run(STIMULUS)
+        seconds.append(time.perf_counter() - begun)
+    program.close()
+    return {"seconds": seconds}
+
+
+def refused() -> dict[str, Any]:
+    """Run with a stimulus that does not fit, between two that do."""
+    program, message = LavaBackend().compile(GRAPH), ""
+    found = [(run_and_compare(program, 2, 20), program.builds)]
+    try:
+        program.run(Stimulus.dense({"in": np.ones((2, 20, 5), bool)}))
+    except NeuroError as err:
+        message = str(err)
+    found.append((run_and_compare(program, 2, 20), program.builds))
+    program.close()
+    return {"message": message, "right": [r for r, _ in found], "builds": [b for _, b in found]}
 
 
 def closed() -> dict[str, Any]:
@@ -191,13 +261,12 @@ def interrupted() -> dict[str, Any]:
         step(self, k)
 
     PyALIF.step = slow_step  # type: ignore[method-assign]
-    threading.Timer(1.5, os.killpg, (os.getpgrp(), signal.SIGINT)).start()
+    program._ready(2)
+    left()  # notes the shared memory
+    threading.Timer(1.0, os.killpg, (os.getpgrp(), signal.SIGINT)).start()
     seen = ""
     try:
-        while True:
-            program._ready(2)
-            left()
-            program.run(STIMULUS)
+        program.run(Stimulus(batch=2, steps=2000))  # 40 s
     except KeyboardInterrupt:
         seen = "KeyboardInterrupt"
     after = left()

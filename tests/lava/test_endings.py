@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pytest
+
+from neuro.backend import IsolatedBackend, Stimulus, get
+from neuro.backend.conformance import driven
+from neuro.errors import WorkerError
 
 from .conftest import Inside
 
@@ -104,3 +114,41 @@ def test_programs_live_side_by_side_and_lava_forgets_them(inside: Inside) -> Non
     assert found["left"] == NOTHING
     assert found["known"] == 0
     assert_silent(found)
+
+
+def marked(mark: str) -> list[str]:
+    """Return the processes that carry a worker's mark in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found
+
+
+def test_nothing_is_left_when_the_worker_is_killed_in_a_run() -> None:
+    seen: dict[str, Any] = {}
+
+    def kill(done: int, total: int, what: str) -> None:
+        if not seen:
+            worker = backend._worker
+            assert worker is not None
+            seen["mark"] = f"NEURO_WORKER={worker.folder.name.removeprefix('neuro-')}"
+            seen["folder"], seen["processes"] = worker.folder, marked(seen["mark"])
+            maps = Path(f"/proc/{worker.pid}/maps").read_text().splitlines()
+            seen["memory"] = {line.split()[5] for line in maps if "/dev/shm/" in line}
+            os.kill(worker.pid, signal.SIGKILL)
+
+    backend = get("lava", progress=kill)
+    assert isinstance(backend, IsolatedBackend)
+    program = backend.compile(driven("threshold"))
+    with pytest.raises(WorkerError, match="killed by SIGKILL"):
+        program.run(Stimulus.dense({"in": np.ones((1, 100_000, 1), bool)}))
+    assert len(seen["processes"]) > 5, seen
+    assert len(seen["memory"]) >= 4, seen
+    assert marked(seen["mark"]) == []
+    assert not seen["folder"].exists()
+    assert [path for path in seen["memory"] if Path(path).exists()] == []
+    backend.close()

@@ -1,41 +1,21 @@
-"""Test what a program on Lava does beyond the suite: builds, groups, odd graphs, traces, progress."""
+"""Test what a program on Lava does beyond the suite: groups, odd graphs, progress."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from neuro.backend import Backend, Record, Stimulus, get
+from neuro.backend import Backend, Stimulus, get
 from neuro.backend.conformance import ALL, assert_equal, draw_stimulus, example, golden
-from neuro.errors import DataError, UnsupportedError
+from neuro.errors import UnsupportedError
 from neuro.graph import LI, LIF, MAX_DELAY, Builder, CurrentInput, Graph, SpikeInput, to_grid
 from neuro.recording import Recording
-
-Run = Callable[[Stimulus, Record], Recording]
 
 
 @pytest.fixture(scope="module")
 def grouped() -> Backend:
     """Return a backend that runs at most three samples side by side."""
     return get("lava", batch=3)
-
-
-@pytest.fixture
-def run(lava: Backend) -> Iterator[Run]:
-    """Return a run of one program of the example graph, compared with the golden model."""
-    graph = example()
-    program = lava.compile(graph)
-
-    def compared(stimulus: Stimulus, record: Record = ALL) -> Recording:
-        got = program.run(stimulus, record)
-        assert_equal(got, golden(graph, stimulus, record), graph)
-        assert got.counts.spikes["lif"].sum() > 0
-        return got
-
-    yield compared
-    program.close()
 
 
 def check(lava: Backend, graph: Graph, stimulus: Stimulus) -> Recording:
@@ -48,45 +28,11 @@ def check(lava: Backend, graph: Graph, stimulus: Stimulus) -> Recording:
     return got
 
 
-def test_one_build_serves_other_stimuli_steps_and_fewer_samples(run: Run) -> None:
-    graph = example()
-    for batch, steps, seed in ((5, 40, 1), (5, 40, 2), (2, 90, 3), (5, 7, 4), (1, 40, 5), (4, 250, 6)):
-        got = run(draw_stimulus(graph, batch, steps, seed), ALL)
-        assert got.versions["builds"] == "1", (batch, steps)
-
-
-def test_more_samples_build_again(run: Run) -> None:
-    graph = example()
-    builds = [run(draw_stimulus(graph, batch, 20, 1), ALL).versions["builds"] for batch in (2, 3, 2, 3, 4)]
-    assert builds == ["1", "2", "2", "2", "3"]
-
-
-def test_traces_are_a_matter_of_the_run(run: Run) -> None:
-    stimulus = draw_stimulus(example(), 3, 40, 9)
-    for record in (
-        Record(),
-        Record(traces={"alif": ("a",)}),
-        ALL,
-        Record(spikes=False),
-        Record(traces={"out": ("y",)}),
-    ):
-        assert run(stimulus, record).versions["builds"] == "1"
-
-
-def test_a_stimulus_that_is_refused_costs_no_build(run: Run) -> None:
-    stimulus = draw_stimulus(example(), 3, 40, 9)
-    run(stimulus, ALL)
-    with pytest.raises(DataError, match="no currents"):
-        run(Stimulus(batch=3, steps=40), ALL)
-    assert run(stimulus, ALL).versions["builds"] == "1"
-
-
 def test_groups_are_equal_and_in_order(grouped: Backend) -> None:
     graph = example()
     stimulus = draw_stimulus(graph, 8, 40, 5)  # groups of 3, 3 and 2
     got = check(grouped, graph, stimulus)
     assert got.counts.spikes["lif"].min() > 0
-    assert got.versions["builds"] == "1"
 
 
 def test_progress_counts_the_steps_of_all_groups() -> None:
@@ -200,8 +146,9 @@ def test_more_sources_than_a_connection_usually_has(lava: Backend) -> None:
     assert check(lava, graph, draw_stimulus(graph, 2, 30, 3)).counts.spikes["n"].min() > 0
 
 
-def test_versions_name_lava(run: Run) -> None:
-    versions = run(draw_stimulus(example(), 1, 10, 1), ALL).versions
+def test_versions_name_lava(lava: Backend) -> None:
+    graph = example()
+    versions = check(lava, graph, draw_stimulus(graph, 1, 10, 1)).versions
     assert versions["lava-nc"] == "0.10.0"
     assert versions["numpy"].startswith("1.")
 
