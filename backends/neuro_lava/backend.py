@@ -66,9 +66,10 @@ class LavaBackend:
 class LavaProgram:
     """A graph on Lava; every run starts from zero state.
 
-    The network is built when first run, for as many samples as that run has side by side, and again only when a run has
-    more (`builds` counts): Lava's ports have a fixed shape. Fewer samples leave columns of it idle. A batch of more samples than `batch`, or
-    than fit in memory, is run in groups of equal size. After an exception the network is gone, and the next run builds it.
+    The network is built by the first run, for as many samples as that has side by side, and again only when a run has
+    more (`builds` counts): Lava's ports have a fixed shape. Fewer samples leave columns of it idle. A batch of more
+    samples than the option `batch`, or than fit in memory, is run in groups of equal size. After an exception the network
+    is gone, and the next run builds it again.
     """
 
     def __init__(
@@ -104,22 +105,14 @@ class LavaProgram:
             done = number * stimulus.steps
             found.append(self._run(simulation, stimulus.select(start, stop), states, done, len(groups)))
             wall += time.perf_counter() - begun
+        traces = {
+            n: {s: np.concatenate([part[n][s] for part in found]) for s in wanted} for n, wanted in traced.items()
+        }
         return make(
-            graph,
-            backend="lava",
-            versions={"lava-nc": _version(), "numpy": np.__version__},
-            exact=True,
-            batch=stimulus.batch,
-            steps=stimulus.steps,
-            spikes=self._spikes(stimulus, found, [start for start, _ in groups]),
-            currents=stimulus.currents,
-            traces={
-                name: {s: np.concatenate([part[name][s] for part in found]) for s in wanted}
-                for name, wanted in traced.items()
-            },
-            keep=keep,
-            wall_time_s=wall,
-        )
+            graph, backend="lava", versions={"lava-nc": _version(), "numpy": np.__version__}, exact=True,
+            batch=stimulus.batch, steps=stimulus.steps, currents=stimulus.currents, traces=traces, keep=keep,
+            spikes=self._spikes(stimulus, found, [start for start, _ in groups]), wall_time_s=wall,
+        )  # fmt: skip
 
     def close(self) -> None:
         """End Lava's processes and remove its files. Calling it twice is fine."""
@@ -169,9 +162,8 @@ class LavaProgram:
         for p in self._graph.inputs:
             shape = (part.steps, p.size, part.batch)
             if isinstance(p, CurrentInput):
-                exchange.create_signal(folder, index[p.name], shape, np.float64)[:] = part.currents[p.name].transpose(
-                    1, 2, 0
-                )
+                u = part.currents[p.name].transpose(1, 2, 0)
+                exchange.create_signal(folder, index[p.name], shape, np.float64)[:] = u
             else:
                 e = part.spikes.get(p.name, Events.none())
                 exchange.create_signal(folder, index[p.name], shape, np.uint8)[e.step, e.unit, e.sample] = 1
