@@ -41,8 +41,8 @@ def died(where: str, op: str, ended: Mapping[str, Any] | None, supervisor: int |
         return WorkerError(f"{where}: its worker was ended from outside (got {how}; need an answer to {op}). {_AGAIN}")
     if "failed" in ended:
         return WorkerError(
-            f"{where}: its worker does not start (got {ended['failed']}; need a Python that runs). "
-            "Make its environment again with 'neuro backends install'."
+            f"{where}: its worker does not start (got {ended['failed']}; need what that names). Mend it; 'neuro backends "
+            "install' makes an environment again."
         )
     if not ended["died"]:
         return WorkerError(
@@ -57,9 +57,12 @@ def died(where: str, op: str, ended: Mapping[str, Any] | None, supervisor: int |
 
 def late(where: str, op: str, limit_s: float, ended: Mapping[str, Any] | None) -> WorkerError:
     """Return the error for a request that was not answered in time; the end of the output tells where it hung."""
+    advice = "Give a larger time_limit_s, or fewer steps or samples."
+    if op == "load":
+        advice = "The machine may be busy: try again."
     return WorkerError(
-        f"{where}: its worker took too long to {op} (got no answer in {limit_s:g} s; need one within time_limit_s). "
-        "Give a larger time_limit_s, or fewer steps or samples." + _words(ended or {})
+        f"{where}: its worker took too long to {op} (got no answer in {limit_s:g} s; need one within the limit). {advice}"
+        + _words(ended or {})
     )
 
 

@@ -77,13 +77,19 @@ class WorkerProcess:
 
     @contextlib.contextmanager
     def job(self) -> Iterator[Path]:
-        """Make a folder for the files of one job, and remove it. Raises WorkerError if the worker is gone."""
+        """Make a folder for the files of one job, and remove it; forget what was printed before.
+
+        Raises: WorkerError if the worker is gone.
+        """
         if not self.alive:
             raise self._death("begin a job")
         self._n_jobs += 1
         folder = self.folder / f"job{self._n_jobs}"
         try:
             folder.mkdir(mode=0o700)
+            for name in (supervisor.OUTPUT, supervisor.TRACEBACK):
+                with contextlib.suppress(FileNotFoundError):
+                    os.truncate(self.folder / name, 0)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -59,7 +59,11 @@ def supervise(config: dict[str, Any], *, commands: int, wake: int, root: int | N
     """
     folder = Path(config["folder"])
     since = time.time() - 1.0  # file systems keep coarser time
-    os.mkdir(folder, 0o700)
+    try:
+        os.mkdir(folder, 0o700)
+    except OSError as err:  # not ours then: it stays
+        status({"failed": f"{type(err).__name__}: {err}"})
+        return
     try:
         os.mkdir(folder / TEMPORARY)
         worker, life = _start(config, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from neuro.backend import IsolatedBackend
+from neuro.backend import IsolatedBackend, interpreters, session
 
 FAKE = Path(__file__).with_name("neuro_fake") / "__init__.py"
 
@@ -115,3 +116,45 @@ def as_python_3_10(python_3_10: str, fake: ModuleType, monkeypatch: pytest.Monke
     monkeypatch.setattr(fake.FakeBackend, "environment", Elsewhere())
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # must not leak into the other interpreter
     return python_3_10
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Return a starter of Python processes in sessions of their own, marked, that have begun when it returns."""
+    made: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str, mark: str = "", own_session: bool = True) -> subprocess.Popen[bytes]:
+        env = {**os.environ, session.MARK: mark}
+        command = [sys.executable, "-S", "-c", code]
+        made.append(subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=own_session, env=env))
+        assert made[-1].stdout is not None
+        made[-1].stdout.readline()
+        return made[-1]
+
+    yield start
+    for p in made:
+        p.kill()
+        p.communicate()
+
+
+@pytest.fixture
+def script() -> Callable[..., Path]:
+    """Return a writer of shell scripts that stand for interpreters and tools."""
+
+    def write(path: Path, text: str) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def empty_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the machine's interpreters, tools and environments."""
+    for name in ("NEURO_PYTHON310", "NEURO_PYTHON397", interpreters.variable(interpreters.THIS), "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NEURO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'first'}{os.pathsep}{tmp_path / 'second'}")

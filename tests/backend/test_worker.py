@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuro.backend import Capabilities, IsolatedBackend, Record, Stimulus, get, install, registry, run
+from neuro.backend import (
+    Backend,
+    Capabilities,
+    IsolatedBackend,
+    Program,
+    Record,
+    Stimulus,
+    get,
+    install,
+    process,
+    registry,
+    run,
+)
 from neuro.backend.conformance import draw_stimulus, example
 from neuro.backend.golden import ReferenceBackend
 from neuro.backend.probe import tiny_graph, tiny_stimulus
@@ -42,6 +54,8 @@ def test_any_backend_runs_isolated(name: str) -> None:
     record = Record(spikes=("lif", "alif"), traces={"alif": ("v", "a")})
     with get(name, isolated=True) as backend:  # type: ignore[attr-defined]
         same(backend.compile(graph).run(stimulus, record), run(graph, stimulus, name, record))
+        assert isinstance(backend, Backend)
+        assert isinstance(backend.compile(graph), Program)
         assert backend.name == name
         assert backend.capabilities == Capabilities()
 
@@ -146,7 +160,7 @@ def test_failure_in_the_worker_is_told(
 @pytest.mark.parametrize("act", ["stick", "stick in C"])
 def test_hanging_worker_meets_its_time_limit_and_shows_where(fake: ModuleType, act: str) -> None:
     message = (
-        r"(?s)^backend 'fake': its worker took too long to run \(got no answer in 0.4 s; need one within time_limit_s\)\. "
+        r"(?s)^backend 'fake': its worker took too long to run \(got no answer in 0.4 s; need one within the limit\)\. "
         r"Give a larger time_limit_s.*in _stick"
     )
     with IsolatedBackend("fake", fake.FakeBackend, {"act": act}, time_limit_s=0.4) as backend:
@@ -180,8 +194,9 @@ def test_failed_run_leaves_the_worker_in_service(fake: ModuleType) -> None:
         assert backend._worker is not None
         pid = backend._worker.pid
         for _ in range(2):
-            with pytest.raises(WorkerError, match="the membrane burst"):
+            with pytest.raises(WorkerError, match="the membrane burst") as caught:
                 program.run(tiny_stimulus())
+            assert str(caught.value).count("the simulator talks to itself") == 1  # what it said before is forgotten
         assert backend._worker.alive
         assert backend._worker.pid == pid
 
@@ -222,6 +237,22 @@ def test_interpreter_that_does_not_start_is_told(fake: ModuleType, monkeypatch: 
     monkeypatch.setattr(fake.FakeBackend, "environment", Broken())
     with pytest.raises(WorkerError, match=r"its worker does not start \(got FileNotFoundError: .*no/such/python"):
         IsolatedBackend("fake", fake.FakeBackend, {}).compile(tiny_graph())
+
+
+def test_folder_that_cannot_be_made_is_told(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_room", lambda: Path("/no/such/folder"))
+    with pytest.raises(
+        WorkerError, match=r"its worker does not start \(got FileNotFoundError: .*'/no/such/folder/neuro-"
+    ):
+        IsolatedBackend("fake", fake.FakeBackend, {}).compile(tiny_graph())
+
+
+def test_slow_start_has_a_limit_of_its_own(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "START_LIMIT_S", 0.2)
+    with pytest.raises(
+        WorkerError, match=r"too long to load \(got no answer in 0.2 s; .*The machine may be busy: try again"
+    ):
+        IsolatedBackend("fake", fake.FakeBackend, {"act": "stick", "on": "load"}).compile(tiny_graph())
 
 
 def test_interpreter_without_numpy_is_told(fake: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
