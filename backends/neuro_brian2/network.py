@@ -86,7 +86,7 @@ def build(layout: Layout, drive: Drive, wanted: Wanted) -> Model:
     network = Network(name="neuro_network")
     network.schedule = ["start", "groups", "thresholds", "synapses", "resets", "end"]
     cells = _cells(layout, batch, clock)
-    network.add(cells)
+    _add(network, cells)
     if len(layout.from_lines):
         lines = SpikeGeneratorGroup(
             batch * layout.n_lines,
@@ -98,22 +98,30 @@ def build(layout: Layout, drive: Drive, wanted: Wanted) -> Model:
             name="neuro_lines",
         )
         wires = replicate(layout.from_lines, batch, layout.n_lines, layout.n_cells)
-        network.add(lines, _synapses("neuro_from_lines", lines, cells, wires, "I_post += w", "before_groups"))
+        _add(network, lines, _synapses("neuro_from_lines", lines, cells, wires, "I_post += w", "before_groups"))
     if len(layout.from_channels):
         currents = NeuronGroup(drive.table.size, "value : 1 (constant)", clock=clock, name="neuro_currents")
         currents.value = drive.table.reshape(-1)
         channels = _channels(layout, batch, currents)
         wires = replicate(layout.from_channels, batch, len(layout.channels), layout.n_cells)
-        network.add(currents, channels)
-        network.add(_synapses("neuro_from_channels", channels, cells, wires, "I_post += w * u_pre", "before_groups"))
+        _add(network, currents, channels)
+        _add(network, _synapses("neuro_from_channels", channels, cells, wires, "I_post += w * u_pre", "before_groups"))
     if len(layout.from_cells):
         wires = replicate(layout.from_cells, batch, layout.n_cells, layout.n_cells)
-        network.add(_synapses("neuro_from_cells", cells, cells, wires, "I_post += w", "synapses"))
+        _add(network, _synapses("neuro_from_cells", cells, cells, wires, "I_post += w", "synapses"))
     monitor = SpikeMonitor(cells, name="neuro_spikes")
-    network.add(monitor)
+    _add(network, monitor)
     monitors = {name: _trace(layout, batch, cells, name, recorded) for name, recorded in wanted.items()}
-    network.add(*monitors.values())
+    _add(network, *monitors.values())
     return Model(network=network, spikes=monitor, traces=monitors, lines=lines, currents=currents)
+
+
+def _add(network: Any, *objects: Any) -> None:
+    network.add(*objects)
+    for each in objects:
+        each._network = (
+            network.id
+        )  # as a run does; after one that failed to compile Brian2 would warn of unused objects
 
 
 def _cells(layout: Layout, batch: int, clock: Any) -> Any:

@@ -44,10 +44,15 @@ class Runtime:
         try:
             with compiling(progress):
                 self.run(drive, {"v": first, "a": first}, None)
+        except UnsupportedError:
+            raise
         except Exception as err:
+            cause: BaseException = err
+            while cause.__cause__ is not None:  # Brian2's own says only which object it was about
+                cause = cause.__cause__
             raise UnsupportedError(
-                f"backend 'brian2': target 'cython' does not compile here (got {type(err).__name__}: {err}; need Cython and "
-                "a C++ compiler). Use target='numpy', or install them."
+                f"backend 'brian2': target 'cython' does not compile here (got {type(cause).__name__}: {cause}; need Cython "
+                "and a C++ compiler). Use target='numpy', or install them."
             ) from err
         _COMPILED.add(shape)
 
@@ -68,6 +73,8 @@ class Runtime:
 
         from . import network
 
+        if self._target == "cython":
+            session.require_flags()
         model = network.build(self._layout, drive, wanted)
         session.generate_for(self._target)
         report = {} if progress is None else {"report": _report(drive.steps, progress), "report_period": second / 2}

@@ -43,7 +43,7 @@ def load() -> ModuleType:
     it before, that is taken back, so that a program that only uses neuro does not change.
     Raises: UnsupportedError if it is not installed or does not import.
     """
-    if "brian2" in sys.modules:
+    if sys.modules.get("brian2") is not None:
         return importlib.import_module("brian2")
     hook, captured = sys.excepthook, logging._warnings_showwarning  # type: ignore[attr-defined]
     interrupt = signal.getsignal(signal.SIGINT)
@@ -104,6 +104,20 @@ def generate_for(target: str) -> None:
     A session begins with numpy: what makes a network runs once, and need not be compiled.
     """
     load().prefs["codegen.target"] = target
+
+
+def require_flags() -> None:
+    """Raise UnsupportedError unless the compiler takes our flags: Brian2 drops those that a trial refuses, quietly."""
+    cpp: Any = importlib.import_module("brian2.codegen.cpp_prefs")
+    _, taken = cpp.get_compiler_and_args()
+    refused = [flag for flag in COMPILE_ARGS if flag not in taken]
+    if refused:
+        for key in [key for key in cpp._compiler_flag_compatibility if key[1] in refused]:
+            del cpp._compiler_flag_compatibility[key]  # let the next compiler be tried anew
+        raise UnsupportedError(
+            f"backend 'brian2': the C++ compiler does not take {' '.join(refused)} (got a failed trial; need a compiler that "
+            "does). Install g++ or clang, or name one in CXX, or use target='numpy'."
+        )
 
 
 @contextmanager

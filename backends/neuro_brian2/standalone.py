@@ -29,7 +29,22 @@ from .layout import Layout
 _REPORTS = 100
 """Parts in which a run is simulated; after each it prints the steps done."""
 
-_HEADERS = ("algorithm", "climits", "cmath", "cstdlib", "ctime", "fstream", "iostream", "map", "random", "set", "string", "tuple", "utility", "vector")
+_HEADERS = (
+    "algorithm",
+    "climits",
+    "cmath",
+    "cstdlib",
+    "ctime",
+    "fstream",
+    "iostream",
+    "map",
+    "random",
+    "set",
+    "string",
+    "tuple",
+    "utility",
+    "vector",
+)
 
 # Stands before the network's own run, which has length zero. What is not a number on stdout is an error.
 _MAIN = """
@@ -216,6 +231,7 @@ def _generate(device: Any, layout: Layout, batch: int, traces: Wanted, folder: P
 
     from . import network
 
+    session.require_flags()
     nothing = np.zeros(0, np.int32)
     drive = Drive(batch, 0, nothing, nothing, np.zeros((1, batch, layout.n_columns)))
     model = network.build(layout, drive, traces)
