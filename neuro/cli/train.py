@@ -81,7 +81,7 @@ def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path) -> None
     limit = min(size, _TEST_SAMPLES)
     with console.progress("test") as tell:
         tell(0, 0, f"scoring {limit} test samples")
-        score = evaluate(result.model, task, "test", limit=limit, batch=recipe.train.batch, seed=recipe.seed)
+        score = evaluate(result.model, task, "test", limit=limit, batch=max(recipe.train.batch, 256), seed=recipe.seed)
     rate = "" if score.rate_hz is None else f", mean rate {score.rate_hz:.1f} Hz"
     typer.echo(f"test {100 * score.accuracy:.1f} % of {score.n_decisions} decisions in {limit} of {size} samples{rate}")
     if recipe.model.kind in ("lsnn", "lif"):

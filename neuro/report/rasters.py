@@ -22,6 +22,8 @@ from neuro.report.answer import Answer
 
 # Okabe and Ito's palette: told apart with every common kind of colour vision, and in grey.
 _SPIKE, _RIGHT, _WRONG, _SHADE, _OTHER = "#000000", "#0072B2", "#D55E00", "#56B4E9", "#9A9A9A"
+_CLASSES = ((_RIGHT, "-"), (_WRONG, "--"), ("#009E73", "-."), ("#CC79A7", ":"))
+"""Colour and kind of line of each class, where there are no more than these."""
 _MOST_LINES = 4
 """Current inputs with more channels than this are drawn as an image."""
 
@@ -149,21 +151,26 @@ def _current_panel(name: str, values: NDArray[np.float64], dt_ms: float) -> tupl
 
 
 def _readout_panel(name: str, y: NDArray[np.float64], dt_ms: float, answer: Answer | None) -> tuple[float, Panel]:
-    """Draw the readout of every class: those asked for in blue, wrong answers in orange and broken lines, the rest in grey."""
+    """Draw the readout of every class over time.
+
+    Few classes have a colour and a kind of line each. Of many, the label is blue, a wrong answer orange and broken, the rest grey.
+    """
     time = np.arange(len(y)) * dt_ms
+    n_classes = y.shape[1]
     asked = set(answer.labels) if answer else set()
     wrong = set(answer.predictions) - asked if answer else set()
 
     def draw(axis: Any) -> None:
-        for k in sorted(range(y.shape[1]), key=lambda k: (k in asked, k in wrong)):
-            if k in asked:
-                axis.plot(time, y[:, k], color=_RIGHT, linewidth=1.8, label=f"class {k} (label)")
-            elif k in wrong:
-                axis.plot(time, y[:, k], color=_WRONG, linewidth=1.8, linestyle="--", label=f"class {k} (predicted)")
-            else:
-                axis.plot(time, y[:, k], color=_OTHER, linewidth=0.7, label=None if answer else f"class {k}")
-        if answer and y.shape[1] > len(asked | wrong):
-            axis.plot([], [], color=_OTHER, linewidth=0.7, label="other classes")
+        if n_classes <= len(_CLASSES):
+            for k, (color, line) in enumerate(_CLASSES[:n_classes]):
+                axis.plot(time, y[:, k], color=color, linewidth=1.4, linestyle=line, label=f"class {k}")
+        else:
+            for k in sorted(range(n_classes), key=lambda k: (k in asked, k in wrong)):
+                told = f"class {k} (label)" if k in asked else f"class {k} (predicted)" if k in wrong else None
+                color = _RIGHT if k in asked else _WRONG if k in wrong else _OTHER
+                line, width = ("--" if k in wrong else "-"), (1.8 if told else 0.7)
+                axis.plot(time, y[:, k], color=color, linewidth=width, linestyle=line, label=told)
+            axis.plot([], [], color=_OTHER, linewidth=0.7, label="other classes" if asked else "classes")
         axis.legend(loc="upper left", fontsize=7, frameon=False, ncols=4)
         axis.set_ylabel(f"{name}\nreadout y")
         axis.margins(y=0.25)

@@ -90,6 +90,20 @@ def test_several_decisions_are_several_windows() -> None:
     assert "labels 1 0, predicted 1 1: 1 of 2 right" in figure.axes[0].get_title(loc="left")
 
 
+@pytest.mark.parametrize("n_out", [2, 4, 5, 10])
+def test_every_class_is_drawn_and_few_are_told_apart(n_out: int) -> None:
+    graph = digits_graph(n_out=n_out)
+    recording = run(graph, Stimulus(batch=1, steps=30), record=Record(traces="all"))
+    window = np.full(30, -1)
+    window[20:] = 0
+    answer = Answer(window=window, labels=(1,), predictions=(0,))
+    lines = list(raster(graph, Stimulus(batch=1, steps=30), recording, answer=answer).axes[-1].lines)
+    shown = [line for line in lines if len(np.asarray(line.get_xdata()))]
+    assert len(shown) == n_out
+    styles = {(str(line.get_color()), line.get_linestyle()) for line in shown}
+    assert len(styles) == (n_out if n_out <= 4 else 3)
+
+
 def test_picture_is_not_blank_and_shows_the_spikes(comparison: Comparison) -> None:
     group = comparison.groups["engine"]
     figure = drawn(comparison)
