@@ -63,7 +63,7 @@ test: check lava
 	@for room in graph backend; do echo "make: coverage of neuro/$$room, at least 95 %"; \
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done
 
-bench: .venv/installed
+bench: lava
 	@for script in benchmarks/*.py; do echo "make: $$script"; $(BIN)/python "$$script"; done
 
 clean:
