@@ -119,9 +119,8 @@ def build(layout: Layout, drive: Drive, wanted: Wanted) -> Model:
 def _add(network: Any, *objects: Any) -> None:
     network.add(*objects)
     for each in objects:
-        each._network = (
-            network.id
-        )  # as a run does; after one that failed to compile Brian2 would warn of unused objects
+        # As a run does: after one that failed to compile, Brian2 would warn of objects that were never used.
+        each._network = network.id
 
 
 def _cells(layout: Layout, batch: int, clock: Any) -> Any:

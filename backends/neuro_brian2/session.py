@@ -87,7 +87,8 @@ def session(device: Any, openmp_threads: int = 0) -> Iterator[None]:
     devices: Any = importlib.import_module("brian2.devices.device")
     with _LOCK, _quiet(), _prefs(brian2, openmp_threads), _ieee(), _own_garbage():
         active, network = devices.active_device, brian2.Network
-        running = network._globally_running, network._globally_stopped
+        # Brian2 2.9 has both; they say that a run is under way, and that Ctrl-C was pressed in it.
+        running = {k: getattr(network, k) for k in ("_globally_running", "_globally_stopped") if hasattr(network, k)}
         try:
             devices.active_device = device
             network._globally_stopped = False
@@ -95,7 +96,8 @@ def session(device: Any, openmp_threads: int = 0) -> Iterator[None]:
             yield
         finally:
             devices.active_device = active
-            network._globally_running, network._globally_stopped = running
+            for key, value in running.items():
+                setattr(network, key, value)
 
 
 def generate_for(target: str) -> None:
@@ -204,7 +206,8 @@ def _prefs(brian2: ModuleType, openmp_threads: int) -> Iterator[None]:
     }
     try:
         for key, value in ours.items():
-            prefs[key] = value
+            if key in before:  # stop_on_keyboard_interrupt is new in Brian2 2.9
+                prefs[key] = value
         yield
     finally:
         for key, value in before.items():
