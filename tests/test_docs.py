@@ -164,17 +164,20 @@ def test_refresh_fills_in_what_a_page_marks(tmp_path: Path) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    (tmp_path / "table.md").write_text("| a |\n")
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "table.md").write_text("| a |\n")
     page = (
         "before\n<!-- output of: neuro --version -->\n```text\nold\n```\nbetween\n"
         "<!-- content of: runs/demo/table.md -->\nold\n<!-- end -->\nafter\n"
+        "<!-- output of: neuro show runs/absent/graph.h5 -->\n```text\nkept\n```\n"
     )
-    filled = module.refresh(page, str(tmp_path))
+    filled = module.refresh(page, tmp_path)
     assert filled == (
         f"before\n<!-- output of: neuro --version -->\n```text\nneuro {__version__}\n```\nbetween\n"
         "<!-- content of: runs/demo/table.md -->\n\n| a |\n\n<!-- end -->\nafter\n"
+        "<!-- output of: neuro show runs/absent/graph.h5 -->\n```text\nkept\n```\n"
     )
-    assert module.refresh(filled, str(tmp_path)) == filled
+    assert module.refresh(filled, tmp_path) == filled
 
 
 def test_no_page_waits_for_its_output() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,7 +74,7 @@ def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path) -> None
     from neuro.train.evaluate import evaluate
 
     why = {"finished": "all steps done", "patience": "no better for long", "accuracy": "good enough"}[result.stopped]
-    typer.echo(f"ended after step {result.iterations}: {why}")
+    typer.echo(f"ended after step {result.iterations}: {why}; {_minutes(folder):.1f} minutes of training steps")
     if result.best is not None:
         typer.echo(
             f"best validation {100 * result.best.accuracy:.1f} % at step {result.best_iteration}; its weights are kept"
@@ -86,3 +88,11 @@ def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path) -> None
     typer.echo(f"test {100 * score.accuracy:.1f} % of {score.n_decisions} decisions in {limit} of {size} samples{rate}")
     if recipe.model.kind in ("lsnn", "lif"):
         typer.echo(f"next: neuro export {folder} -o {folder / 'graph.h5'}")
+
+
+def _minutes(folder: Path) -> float:
+    """Return how long all steps of a run took, validations not counted, those before a resume counted."""
+    from neuro.train import checkpoint
+
+    entries = (json.loads(line) for line in checkpoint.read_log(folder, sys.maxsize))
+    return sum(float(entry.get("time_s", 0.0)) for entry in entries) / 60
