@@ -48,12 +48,14 @@ def count(
 def _arrivals(
     e: Events, pre: NDArray[np.int32], delay: NDArray[np.int32], size: int, batch: int, steps: int
 ) -> NDArray[np.int64]:
-    """Return, per sample, how many synapses the events reach before the run ends."""
-    fan_out = np.bincount(pre, minlength=size)
-    longest = int(delay.max()) if delay.size else 0
-    late = e.step + longest >= steps
-    total = np.bincount(e.sample[~late], weights=fan_out[e.unit[~late]], minlength=batch).astype(np.int64)
-    first = np.concatenate([[0], np.cumsum(fan_out)])
-    for sample, step, unit in zip(e.sample[late].tolist(), e.step[late].tolist(), e.unit[late].tolist(), strict=True):
-        total[sample] += int(np.count_nonzero(delay[first[unit] : first[unit + 1]] < steps - step))
-    return total
+    """Return, per sample, how many synapses the events reach before the run ends.
+
+    A synapse of delay d is reached by a spike of step t if d < steps - t. With the synapses in order of (pre, delay), the
+    reached ones of a unit are the first of its row, and one binary search an event finds where they end.
+    """
+    longest = int(delay.max()) + 1 if delay.size else 0
+    key = np.sort(pre.astype(np.int64) * (longest + 1) + delay)
+    first = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=size))])
+    end = np.searchsorted(key, e.unit.astype(np.int64) * (longest + 1) + np.minimum(steps - e.step, longest))
+    reached = (end - first[e.unit]).astype(np.float64)  # exact: sums of counts stay far below 2**53
+    return np.bincount(e.sample, weights=reached, minlength=batch).astype(np.int64)
