@@ -98,7 +98,7 @@ def _is_tracker(pid: int) -> bool:
     except OSError:
         if _PROC.exists():
             return False
-        shown = subprocess.run(["ps", "-p", str(pid), "-o", "args="], capture_output=True, check=False)
+        shown = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, check=False)
         command = shown.stdout
     return b"multiprocessing.resource_tracker" in command
 

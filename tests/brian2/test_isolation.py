@@ -248,7 +248,7 @@ before = sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning
 run()
 run(target="cython")
 assert (sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning) == before
-print(os.listdir(os.environ["TMPDIR"]))
+print(os.listdir(os.environ["TMPDIR"]), flush=True)
 os._exit(0)  # as a crash would: nothing can clean up
 """
     )
