@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import neuro as library
 from tests.cli.conftest import RECIPE, Neuro
 from tests.report.strangers import offer
 
@@ -108,6 +111,24 @@ def test_task_that_is_unknown_or_does_not_fit(neuro: Neuro, trained: Path) -> No
     assert "task 'store_recall' on graph 'tiny': inputs do not fit" in text
     assert "need one SpikeInput of size 100" in text
     assert "steps_per_pixle" in told(neuro, "run", graph, "--task-option", "steps_per_pixle=2")
+
+
+def test_notes_that_do_not_help_are_told(neuro: Neuro, graph: Path) -> None:
+    net = library.load(graph)
+    for note in ("not JSON", "[1, 2]", '{"params": {}}'):
+        library.save(net.with_notes(task=note), graph)
+        assert "note 'task' cannot be read" in told(neuro, "run", graph)
+    library.save(replace(net, notes={}), graph)
+    assert "holds no recipe" in told(neuro, "show", graph, "--recipe")
+
+
+def test_export_without_a_task_needs_no_check(neuro: Neuro, trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained / "run", tmp_path / "run"))
+    settings = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**settings, "notes": {}}))
+    assert "Export with --check 0" in told(neuro, "export", run, "-o", tmp_path / "graph.h5")
+    assert neuro("export", run, "-o", tmp_path / "graph.h5", "--check", "0").exit_code == 0
+    assert library.load(tmp_path / "graph.h5").name == "run"
 
 
 def test_more_samples_than_there_are(neuro: Neuro, trained: Path, tmp_path: Path) -> None:
@@ -257,6 +278,7 @@ def test_list_names_every_backend_and_why_one_is_missing(neuro: Neuro) -> None:
         assert name in text
     assert "absent: backend 'absent': its simulator is not installed" in text
     assert "no_such_package_at_all" in text
+    assert "explodes: OSError: its library is broken" in text
 
 
 def test_installing_what_needs_no_environment_says_so(neuro: Neuro) -> None:

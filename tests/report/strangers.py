@@ -12,7 +12,7 @@ from neuro.errors import UnsupportedError
 from neuro.graph import Graph
 from neuro.recording import Events, Recording
 
-NAMES = ("differs", "breaks", "absent", "picky", "rough", "stopped", "unimportable")
+NAMES = ("differs", "breaks", "absent", "picky", "rough", "stopped", "chokes", "explodes", "unimportable")
 AT = {"sample": 3, "step": 40, "unit": 2}
 """Where `Differs` has one spike more, or one less."""
 
@@ -103,13 +103,23 @@ class Picky(_Engine):
         raise UnsupportedError("backend 'picky': cannot run this graph (got population 'alif': kind ALIF (can: LIF)).")
 
 
+class Chokes(_Engine):
+    """A simulator that raises its own kind of error over the graph."""
+
+    name = "chokes"
+
+    def compile(self, graph: Graph) -> Program:
+        raise ValueError("cannot swallow this")
+
+
 def offer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the backends of this file discoverable: what pip writes for an installed package."""
     info = folder / "strangers-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers\nVersion: 1.0\n")
-    lines = [f"{name} = {_MODULE}:{name.capitalize()}" for name in NAMES if name != "unimportable"]
-    lines.append("unimportable = no_such_package_at_all:Backend")
+    lines = [f"{name} = {_MODULE}:{name.capitalize()}" for name in NAMES if name not in ("explodes", "unimportable")]
+    lines += ["unimportable = no_such_package_at_all:Backend", "explodes = exploding_stranger:Backend"]
+    (folder / "exploding_stranger.py").write_text("raise OSError('its library is broken')\n")
     (info / "entry_points.txt").write_text("[neuro.backends]\n" + "\n".join(lines) + "\n")
     (folder / f"{_MODULE}.py").write_text(Path(__file__).read_text())
     monkeypatch.syspath_prepend(str(folder))

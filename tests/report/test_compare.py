@@ -145,20 +145,22 @@ def test_graph_off_its_grid_is_compared_and_not_asserted() -> None:
 
 @pytest.mark.usefixtures("strangers")
 def test_what_cannot_run_is_a_row_that_says_why_and_stops_no_other() -> None:
-    names = ("absent", "picky", "unimportable", "breaks", "reference")
+    names = ("absent", "picky", "unimportable", "explodes", "breaks", "chokes", "reference")
     found = compare(digits_graph(), digits_task(), candidates(*names), n_samples=2)
     assert {r.backend: r.status for r in found.rows} == {
-        "absent": "unavailable", "picky": "unavailable", "unimportable": "unavailable", "breaks": "failed", "reference": "ok",
+        "absent": "unavailable", "picky": "unavailable", "unimportable": "unavailable", "explodes": "unavailable", "breaks": "failed", "chokes": "failed", "reference": "ok",
     }  # fmt: skip
-    assert found.missing == ("absent", "picky", "unimportable")
+    assert found.missing == ("absent", "picky", "unimportable", "explodes")
     assert found.failed
     text = " ".join(printed(found).split())
     assert "pip install absent" in text
     assert "kind ALIF (can: LIF)" in text
     assert "no_such_package_at_all" in text
     assert "ZeroDivisionError: in the simulator" in text
+    assert "ValueError: cannot swallow this" in text
+    assert "OSError: its library is broken" in text
     assert row(found, "reference").n_decisions == 2
-    assert json.loads(as_json(found))["rows"][3]["reason"] == "ZeroDivisionError: in the simulator"
+    assert json.loads(as_json(found))["rows"][4]["reason"] == "ZeroDivisionError: in the simulator"
 
 
 @pytest.mark.usefixtures("strangers")
