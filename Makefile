@@ -19,7 +19,7 @@ KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.hpp neu
 .PHONY: help install lava demo test check bench clean
 
 help:
-	@echo "make demo     train on handwritten digits, export, compare engine, Brian2 and Lava (about 10 minutes)"
+	@echo "make demo     train on handwritten digits, export, compare engine, Brian2 and Lava"
 	@echo "make test     style, types, every test, coverage"
 	@echo "make bench    the benchmarks"
 	@echo "make check    style and types only"
@@ -31,6 +31,7 @@ install: .venv/installed
 .venv/made: tools/find-python
 	@python=$$(tools/find-python); echo "make: environment .venv with $$($$python --version) ($$python)"; \
 	$$python -m venv --clear .venv
+	@echo 'export NEURO_HOME="$(NEURO_HOME)"  # where make put Lava' >> .venv/bin/activate
 	@touch $@
 
 # torch first and alone: the rest of the resolution then keeps this build. The index is asked before pip is told of it,
