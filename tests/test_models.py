@@ -1,0 +1,43 @@
+"""Run the zoo: every graph that is shipped does what its card says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import neuro
+from neuro import recipe, tasks
+from neuro.metrics import activity
+
+MODELS = Path(__file__).parents[1] / "models"
+
+
+def run(name: str, samples: int) -> tuple[float, float, float]:
+    """Return accuracy, spikes and synaptic events per inference of a model on its first test samples."""
+    graph = neuro.load(MODELS / name / "graph.h5")
+    task = recipe.load(MODELS / name).make_task()
+    batch = task.fixed("test", 0, samples)
+    (source,) = graph.inputs
+    (readout,) = graph.readouts
+    stimulus = neuro.Stimulus.dense({source.name: batch.inputs}, graph)
+    found = neuro.run(graph, stimulus, record=neuro.Record(traces={readout.name: ("y",)}))
+    assert found.exact
+    assert 5 < activity(found).mean_rate_hz < 20
+    right, decisions = tasks.score(found.traces[readout.name]["y"], batch)
+    spikes = sum(int(found.counts.spikes[p.name].sum()) for p in graph.neurons) / samples
+    return right / decisions, spikes, sum(int(n.sum()) for n in found.counts.synaptic_events.values()) / samples
+
+
+@pytest.mark.parametrize(("name", "samples"), [("digits", 360), ("store_recall", 64)])
+def test_graph_does_what_its_card_says(name: str, samples: int) -> None:
+    card = (MODELS / name / "card.md").read_text(encoding="utf-8")
+    accuracy, spikes, events = run(name, samples)
+    stated = re.search(r"events per inference \| ([\d,]+), ([\d,]+)", card)
+    assert stated is not None
+    assert [round(spikes), round(events)] == [int(x.replace(",", "")) for x in stated.groups()]
+    if name == "digits":
+        assert accuracy == 325 / 360
+    else:
+        assert accuracy >= 0.95
