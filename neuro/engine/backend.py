@@ -17,8 +17,8 @@ from neuro.recording import Events, Recording, make
 
 from . import kernel
 
-_CHUNK_BYTES = 2**28
-"""Most memory that the kernel's outputs of one chunk of steps may reserve."""
+_CHUNK_BYTES = 2**24
+"""Most memory that the kernel's outputs of one chunk of steps may reserve: little enough to be used again from chunk to chunk."""
 
 
 class EngineBackend:

@@ -84,7 +84,9 @@ def lay_out(graph: Graph) -> Layout:
         **_parameters(receivers),
         **_synapses(graph, source, target, n_inputs + n_neurons),
     }
-    return Layout(source, target, n_inputs, n_neurons, n_targets, graph.max_delay + 1, arrays)
+    layout = Layout(source, target, n_inputs, n_neurons, n_targets, graph.max_delay + 1, arrays)
+    _check_layout(layout)
+    return layout
 
 
 def _offsets(populations: tuple[Any, ...]) -> dict[str, int]:
@@ -180,7 +182,7 @@ def advance(
     (batch, steps, n_currents), values of the sources in current_source; trace, whether to keep v and a.
     """
     batch, steps = current.shape[:2]
-    _check(layout, state, event_row, event_source, current_source, current)
+    _check_call(layout, state, event_row, event_source, current_source, current)
     shape = (batch, steps, layout.n_targets)
     v, a = (np.empty(shape) if wanted else None for wanted in trace)
     n_spikes = np.zeros(batch, np.int64)
@@ -212,42 +214,52 @@ def _pointer(array: NDArray[Any] | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def _check(layout: Layout, state: State, event_row: Any, event_source: Any, current_source: Any, current: Any) -> None:
-    """Refuse anything that would let the kernel read or write beyond an array; a failure is a fault of this package."""
+def _check_layout(layout: Layout) -> None:
+    """Refuse a layout that would let the kernel read or write beyond an array; a failure is a fault of this package."""
+    x, n_sources, n_targets = layout.arrays, layout.n_inputs + layout.n_neurons, layout.n_targets
+    n_synapses, n_populations = len(x["post"]), len(x["kind"])
+    for name, dtype, n in (
+        *((k, np.float64, n_targets) for k in ("bias", "leak", "v_th", "rho", "beta")),
+        ("n_ref", np.int32, n_targets),
+        ("row", np.int64, n_sources + 1),
+        ("post", np.int32, n_synapses),
+        ("delay", np.int32, n_synapses),
+        ("weight", np.float64, n_synapses),
+        ("kind", np.int32, n_populations),
+        ("first", np.int64, n_populations + 1),
+    ):
+        _check_array(name, x[name], dtype, (n,))
+    for name, limit in (("row", n_synapses), ("first", n_targets)):
+        assert x[name][0] == 0 and x[name][-1] == limit and (np.diff(x[name]) >= 0).all(), name
+    _check_range("post", x["post"], n_targets)
+    _check_range("delay", x["delay"], layout.n_slots)
+
+
+def _check_call(
+    layout: Layout, state: State, event_row: Any, event_source: Any, current_source: Any, current: Any
+) -> None:
+    """Refuse a state or signals that do not fit the layout; a failure is a fault of this package."""
     batch, steps, n_currents = current.shape
-    n_sources, n_targets = layout.n_inputs + layout.n_neurons, layout.n_targets
-    x = layout.arrays
-    n_synapses = len(x["post"])
-    for name, array, dtype, shape in (
-        *((k, x[k], np.float64, (n_targets,)) for k in ("bias", "leak", "v_th", "rho", "beta")),
-        ("n_ref", x["n_ref"], np.int32, (n_targets,)),
-        ("row", x["row"], np.int64, (n_sources + 1,)),
-        ("post", x["post"], np.int32, (n_synapses,)),
-        ("delay", x["delay"], np.int32, (n_synapses,)),
-        ("weight", x["weight"], np.float64, (n_synapses,)),
-        ("kind", x["kind"], np.int32, (len(x["kind"]),)),
-        ("first", x["first"], np.int64, (len(x["kind"]) + 1,)),
-        *((k, state.arrays[k], np.float64, (batch, n_targets)) for k in ("v", "a", "r")),
-        ("z", state.arrays["z"], np.uint8, (batch, n_targets)),
-        ("wait", state.arrays["wait"], np.int32, (batch, n_targets)),
-        ("ring", state.arrays["ring"], np.float64, (batch, layout.n_slots, n_targets)),
+    n_sources, shape = layout.n_inputs + layout.n_neurons, (batch, layout.n_targets)
+    for name, array, dtype, need in (
+        *((k, state.arrays[k], np.float64, shape) for k in ("v", "a", "r")),
+        ("z", state.arrays["z"], np.uint8, shape),
+        ("wait", state.arrays["wait"], np.int32, shape),
+        ("ring", state.arrays["ring"], np.float64, (batch, layout.n_slots, layout.n_targets)),
         ("event_row", event_row, np.int64, (batch * steps + 1,)),
         ("event_source", event_source, np.int32, event_source.shape[:1]),
         ("current_source", current_source, np.int32, (n_currents,)),
         ("current", current, np.float64, (batch, steps, n_currents)),
     ):
-        assert array.dtype == dtype and array.shape == shape and array.flags.c_contiguous, (
-            name,
-            array.dtype,
-            array.shape,
-        )
-    assert x["row"][0] == 0 and x["row"][-1] == n_synapses and (np.diff(x["row"]) >= 0).all(), "row"
-    assert x["first"][0] == 0 and x["first"][-1] == n_targets, "first"
-    for name, array, limit in (
-        ("post", x["post"], n_targets),
-        ("delay", x["delay"], layout.n_slots),
-        ("event_source", event_source, n_sources),
-        ("current_source", current_source, n_sources),
-    ):
-        assert not array.size or (array.min() >= 0 and array.max() < limit), (name, limit)
+        _check_array(name, array, dtype, need)
     assert event_row[0] == 0 and event_row[-1] == len(event_source) and (np.diff(event_row) >= 0).all(), "event_row"
+    _check_range("event_source", event_source, n_sources)
+    _check_range("current_source", current_source, n_sources)
+
+
+def _check_array(name: str, array: NDArray[Any], dtype: type, shape: tuple[int, ...]) -> None:
+    assert array.dtype == dtype and array.shape == shape and array.flags.c_contiguous, (name, array.dtype, array.shape)
+
+
+def _check_range(name: str, array: NDArray[Any], limit: int) -> None:
+    assert not array.size or (array.min() >= 0 and array.max() < limit), (name, limit)
