@@ -20,11 +20,15 @@ RUN, CHECKPOINT, LOG = "run.json", "checkpoint.json", "log.jsonl"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, then rename: a reader sees the old file or the new one, whole."""
+    """Write JSON as `write_text` does."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename: a reader sees the old file or the new one, whole."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.write("\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)

@@ -70,7 +70,7 @@ class DeepR:
     Raises
     ------
     NeuroError
-        A matrix is not in the optimiser, or the budget is empty.
+        A matrix is not in the optimiser, the budget is empty, or the mode is "off".
 
     Source: algorithms 1 and 3 of the paper. The official dense code gives dormant entries a gradient; here it is 0.
     """
@@ -82,6 +82,10 @@ class DeepR:
         config: DeepRConfig,
         streams: Callable[[str], np.random.Generator],
     ) -> None:
+        if config.mode == "off":
+            raise NeuroError(
+                "deep_r: nothing to do (got mode 'off'; need 'hard' or 'soft'). Step the optimizer itself."
+            )
         self.optimizer, self.matrices, self.config, self._streams = optimizer, tuple(matrices), config, streams
         self.n_steps = 0
         self._groups = [self._group(m) for m in self.matrices]

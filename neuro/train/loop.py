@@ -139,15 +139,19 @@ class _Run:
         self.optimizer = build_optimizer(train, self.model)
         self.deep_r = build_deep_r(deep_r, self.model, self.optimizer, seed)
         self.state = _Progressed()
+        self.warning = ""
 
     def go(self, interrupted: Callable[[], bool], display: _Display) -> str:
         """Step to the end; return why it ended."""
         state, train = self.state, self.train
-        (self.folder / checkpoint.LOG).write_text(
-            "".join(f"{line}\n" for line in checkpoint.read_log(self.folder, state.iteration)), encoding="utf-8"
-        )
+        lines = checkpoint.read_log(self.folder, state.iteration)
+        checkpoint.write_text(self.folder / checkpoint.LOG, "".join(f"{line}\n" for line in lines))
         with display, (self.folder / checkpoint.LOG).open("a", encoding="utf-8") as log:
+            if self.warning:
+                display.line(self.warning)
             stopped = self._reason()
+            if stopped and not (self.folder / checkpoint.CHECKPOINT).exists():
+                self.save()
             while not stopped:
                 entry = self._step()
                 _append(log, entry)
@@ -289,6 +293,12 @@ class _Run:
             since_best=record["since_best"],
             history=record["history"],
         )
+        threads, version = torch.get_num_threads(), torch.__version__
+        if (record["threads"], record["torch"]) != (threads, version):
+            self.warning = (
+                f"run '{self.folder}': resumed with torch {version} on {threads} threads, checkpoint by torch {record['torch']} on "
+                f"{record['threads']}: weights may differ in the last bit from those of an uninterrupted run"
+            )
 
     def result(self, stopped: str) -> FitResult:
         """Put the best weights into the model and sum the run up."""

@@ -15,6 +15,7 @@ from neuro.errors import DataError
 from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, SpikeInput, decay
 from neuro.train import dynamics, sequence
 from neuro.train.config import ModelConfig
+from neuro.train.sweep import Rows
 from neuro.train.wiring import Plan, Synapses, Wiring
 
 Streams = Callable[[str], np.random.Generator]
@@ -87,7 +88,7 @@ class LSNN(nn.Module):
         self.bias_out = self._bias(self.readouts, learn_out_bias, dtype)
         self._wiring: Wiring | None = None
         self._plan: tuple[Tensor | None, Plan] | None = None
-        self._rows: sequence.Rows | None = None
+        self._rows: Rows | None = None
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     @staticmethod
@@ -165,7 +166,7 @@ class LSNN(nn.Module):
             self._wiring = Wiring(Synapses(pre, post, delay), self.n_in, self.n_neurons, self.n_out)
         return self._wiring
 
-    def rows(self) -> sequence.Rows:
+    def rows(self) -> Rows:
         """Return the constants of all rows in the dtype of the weights."""
         if self._rows is None or self._rows.decay.dtype != self.dtype:
             self._rows = _rows(self.n_in, self.neurons, self.readouts, self.dampening, self.dtype)
@@ -345,9 +346,7 @@ def _matrix(
     return Block(name, weight, pre, post, delay)
 
 
-def _rows(
-    n_in: int, neurons: Sequence[LIF], readouts: Sequence[LI], dampening: float, dtype: torch.dtype
-) -> sequence.Rows:
+def _rows(n_in: int, neurons: Sequence[LIF], readouts: Sequence[LI], dampening: float, dtype: torch.dtype) -> Rows:
     """Join the constants of all populations into columns."""
 
     def column(parts: list[np.ndarray]) -> Tensor:
@@ -361,7 +360,7 @@ def _rows(
             resets.append((p.reset, low, low + p.size))
     alif = [p for p in neurons if isinstance(p, ALIF)]
     n_ref = np.concatenate([np.zeros(0, dtype=np.int64), *(p.n_ref for p in neurons)])
-    return sequence.Rows(
+    return Rows(
         n_inputs=n_in,
         n_neurons=sum(p.size for p in neurons),
         decay=column([*(p.alpha for p in neurons), *(p.kappa for p in readouts)]),

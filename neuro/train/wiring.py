@@ -11,14 +11,14 @@ from torch import Tensor
 
 HAS_SPARSE: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
 """Whether this torch multiplies CSR matrices on the CPU; builds without MKL use dense products."""
-DENSE_ABOVE = 0.35
-"""Share of non-zero entries above which a dense product with a window is the faster one (measured, 2 cores)."""
-DENSE_GRADIENT_ABOVE = 0.15
-"""The same for the product of two sequences that gives the weight gradients."""
+DENSE_ABOVE = 0.3
+"""Share of non-zero entries above which a dense product with a window is the faster one (benchmarks/train_step.py)."""
+DENSE_GRADIENT_ABOVE = 0.25
+"""The same for the product of two sequences that gives the weight gradients (benchmarks/train_step.py)."""
 
 
 @functools.cache
-def _announce_sparse_beta() -> None:
+def announce_sparse_beta() -> None:
     """Draw torch's once-a-process notice that sparse CSR tensors are in beta where it is not shown."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -60,7 +60,7 @@ class Operator:
     """
 
     def __init__(self, rows: Tensor, columns: Tensor, order: Tensor, shape: tuple[int, int]) -> None:
-        _announce_sparse_beta()
+        announce_sparse_beta()
         self.shape, self.order = shape, order
         self.dense = rows.numel() > DENSE_ABOVE * shape[0] * shape[1] or not HAS_SPARSE
         if self.dense:

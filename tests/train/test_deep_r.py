@@ -22,7 +22,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": partial(torch.optim.SGD, lr=0.05),
     "momentum": partial(torch.optim.SGD, lr=0.05, momentum=0.9),
     "adam": partial(torch.optim.Adam, lr=0.01),
+    "adamw": partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1, amsgrad=True),
     "rmsprop": partial(torch.optim.RMSprop, lr=0.01),
+    "adagrad": partial(torch.optim.Adagrad, lr=0.05),
 }
 
 
@@ -221,6 +223,8 @@ def test_wrong_use_is_named():
     other = torch.nn.Parameter(torch.ones(3, 3))
     with pytest.raises(NeuroError, match="matrix 'w' is not among the optimizer's parameters"):
         DeepR(torch.optim.SGD([other], lr=0.1), [Matrix("w", w)], DeepRConfig(mode="hard"), partial(stream, 0))
+    with pytest.raises(NeuroError, match=r"nothing to do \(got mode 'off'"):
+        DeepR(torch.optim.SGD([w], lr=0.1), [Matrix("w", w)], DeepRConfig(), partial(stream, 0))
     with pytest.raises(NeuroError, match=r"no connection \(got connectivity 0.01 of 9 entries; need a budget"):
         DeepR(
             torch.optim.SGD([w], lr=0.1),

@@ -285,6 +285,21 @@ def test_threads_are_set_for_the_run_alone(tmp_path):
     assert torch.get_num_threads() == 2
 
 
+def test_resuming_on_other_threads_is_told(tmp_path):
+    lines: list[str] = []
+    torch.set_num_threads(1)
+    run(tmp_path / "run", threads=0, iterations=2)
+    torch.set_num_threads(2)
+    run(tmp_path / "run", threads=0, resume=True, echo=lines.append)
+    assert "on 2 threads, checkpoint by torch" in lines[0]
+
+
+def test_run_without_a_step_can_be_loaded(tmp_path):
+    untrained = run(tmp_path / "run", iterations=0)
+    assert (untrained.iterations, untrained.best) == (0, None)
+    assert same_weights(load_run(tmp_path / "run"), untrained.model)
+
+
 def test_dense_baselines_refuse_deep_r(tmp_path):
     with pytest.raises(RecipeError, match=r"deep_r 'mode': needs a spiking network \(got 'hard' with LSTMClassifier"):
         run(tmp_path / "run", model=replace(MODEL, kind="lstm"))

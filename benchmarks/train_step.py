@@ -1,0 +1,118 @@
+"""Time one training step: the hand-written sequence against plain autograd, and the choices inside it.
+
+Prints CPU seconds of one thread, and ratios measured in the same run. `python benchmarks/train_step.py`
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from neuro.seeds import stream
+from neuro.train import LSNN, ModelConfig, unsweep, wiring
+
+NETS = {
+    "digits: 60 + 40 neurons, 30 %, 150 steps": (ModelConfig(n_lif=60, n_alif=40, in_delay_max=60), 17, 150, 0.3),
+    "store-recall: 10 + 10 neurons, dense, 600 steps": (ModelConfig(n_lif=10, n_alif=10, n_ref=5), 100, 600, 1.0),
+    "sMNIST: 120 + 100 neurons, 12 %, delays 1..10, 210 steps": (
+        ModelConfig(n_lif=120, n_alif=100, n_ref=5, delay_max=10, in_delay_max=9),
+        80,
+        210,
+        0.12,
+    ),
+}
+BATCH = 128
+
+
+def cpu_seconds(work: Callable[[], object], rounds: int = 3) -> float:
+    """Return the least process time of some rounds, after one to warm up."""
+    work()
+    taken = []
+    for _ in range(rounds):
+        started = time.process_time()
+        work()
+        taken.append(time.process_time() - started)
+    return min(taken)
+
+
+def network(config: ModelConfig, n_in: int, connectivity: float) -> LSNN:
+    """Build a network with a random part of its connections."""
+    model = LSNN.from_config(config, n_in, 10, partial(stream, 0))
+    model.sparse = connectivity < 1
+    with torch.no_grad():
+        for block in model.blocks:
+            w = model.get_parameter(block.name)
+            w *= torch.from_numpy(stream(0, block.name).random(w.shape) < connectivity) / connectivity**0.5
+    return model
+
+
+def step(model: LSNN, inputs: torch.Tensor, twin: bool = False) -> None:
+    """Run forward and backward."""
+    model.zero_grad()
+    output = model(inputs, twin=twin)
+    assert output.z is not None
+    (output.y[:, -20:].square().mean() + output.z.mean((0, 1)).square().sum()).backward()  # type: ignore[no-untyped-call]
+
+
+def compare_with_autograd() -> None:
+    print("one step, batch 128       hand-written   plain autograd   ratio")
+    for name, (config, n_in, steps, connectivity) in NETS.items():
+        model = network(config, n_in, connectivity)
+        inputs = torch.from_numpy((np.random.default_rng(0).random((BATCH, steps, n_in)) < 0.03).astype(np.uint8))
+        fast, plain = cpu_seconds(lambda: step(model, inputs)), cpu_seconds(lambda: step(model, inputs, twin=True), 1)  # noqa: B023
+        print(f"{name}\n{'':26}{fast * 1e3:9.0f} ms {plain * 1e3:13.0f} ms {plain / fast:9.1f}")
+
+
+def compare_chunks() -> None:
+    kept = unsweep.CHUNK_STEPS
+    print("\nsteps whose weight gradients are formed at once (ms a step; CHUNK_STEPS)")
+    for name, (config, n_in, steps, connectivity) in NETS.items():
+        model = network(config, n_in, connectivity)
+        inputs = torch.from_numpy((np.random.default_rng(0).random((BATCH, steps, n_in)) < 0.03).astype(np.uint8))
+        times = {}
+        for unsweep.CHUNK_STEPS in (8, 16, 32, 64):
+            times[unsweep.CHUNK_STEPS] = cpu_seconds(lambda: step(model, inputs)) * 1e3  # noqa: B023
+        print(f"{name.split(':')[0]:14}" + "  ".join(f"{k}: {t:.0f}" for k, t in times.items()))
+    unsweep.CHUNK_STEPS = kept
+
+
+def compare_storage() -> None:
+    print(
+        f"\nsparse over dense time of a product, 110 x 117 with 117 x 128 (dense above {wiring.DENSE_ABOVE}, {wiring.DENSE_GRADIENT_ABOVE})"
+    )
+    rng = torch.Generator().manual_seed(0)
+    window, sequence = torch.rand(117, 128, generator=rng), torch.rand(117, 4096, generator=rng)
+    back = torch.rand(4096, 110, generator=rng)
+    for density in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6):
+        dense = torch.randn(110, 117, generator=rng) * (torch.rand(110, 117, generator=rng) < density)
+        sparse = dense.to_sparse_csr()
+        slim = torch.sparse_csr_tensor(
+            sparse.crow_indices().int(),
+            sparse.col_indices().int(),
+            sparse.values(),
+            size=(110, 117),
+            check_invariants=False,
+        )
+        pattern = slim.to_dense().t().to_sparse_csr()
+        total = torch.zeros(117, 110)
+        product = repeated(lambda: torch.mm(slim, window)) / repeated(lambda: torch.mm(dense, window))  # noqa: B023
+        gradient = repeated(lambda: torch.sparse.sampled_addmm(pattern, sequence, back), 20)  # noqa: B023
+        gradient /= repeated(lambda: total.addmm_(sequence, back), 20)  # noqa: B023
+        print(f"density {density:4.2f}   product with a window {product:5.2f}   weight gradient {gradient:5.2f}")
+
+
+def repeated(work: Callable[[], object], times: int = 500) -> float:
+    """Return the process time of many calls."""
+    return cpu_seconds(lambda: [work() for _ in range(times)])
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    wiring.announce_sparse_beta()
+    compare_with_autograd()
+    compare_chunks()
+    compare_storage()
