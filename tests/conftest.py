@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("MPLBACKEND", "Agg")
 # As the Makefile has it, so that a plain `pytest` finds the Lava environment that `make` made.
 os.environ.setdefault("NEURO_HOME", str(ROOT / ".neuro"))
+
+# A shell without job control starts background jobs with Ctrl-C ignored, and every process below inherits that: tests of
+# what Ctrl-C does would then wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine stalls for seconds at times: a deadline an example would measure that. With CI set the examples are
 # the same in every run.
