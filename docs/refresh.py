@@ -7,7 +7,7 @@ A page marks what is filled in by a comment before a fenced block, or before a p
     <!-- output of: neuro show runs/demo/graph.h5 -->
     <!-- content of: runs/demo/compare/comparison.md -->
 
-What belongs to a run that is not there is left as it is. Nothing in these parts is typed by hand.
+What belongs to a run that is not there is left as it is; "--data DIR" is the folder in NEURO_DATA. Nothing in these parts is typed by hand.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def refresh(page: str, runs: Path) -> str:
         return None if any(not (runs / name).is_dir() for name in named) else re.sub(r"\bruns/", f"{runs}/", text)
 
     def output(match: re.Match[str]) -> str:
-        command = here(match[2])
+        command = here(match[2].replace(" --data DIR", ""))  # the folder is in NEURO_DATA
         if command is None:
             return match[0]
         done = subprocess.run(
