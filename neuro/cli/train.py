@@ -71,7 +71,7 @@ def _plan(recipe: Recipe) -> str:
 
 def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path) -> None:
     from neuro.cli import console
-    from neuro.train.evaluate import evaluate
+    from neuro.train import evaluate
 
     why = {"finished": "all steps done", "patience": "no better for long", "accuracy": "good enough"}[result.stopped]
     typer.echo(f"ended after step {result.iterations}: {why}; {_minutes(folder):.1f} minutes of training steps")

@@ -14,7 +14,7 @@ from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 if TYPE_CHECKING:
     from neuro.train.build import TaskShape, build_model
     from neuro.train.deep_r import DeepR, Matrix, dale_signs
-    from neuro.train.evaluate import Score, evaluate
+    from neuro.train.evaluation import Score, evaluate
     from neuro.train.export import ExportReport, load_run, read_run, to_graph
     from neuro.train.loop import FitResult, fit
     from neuro.train.lsnn import LSNN, Output
@@ -49,8 +49,8 @@ _MODULE_OF = {
     "DeepR": "deep_r",
     "Matrix": "deep_r",
     "dale_signs": "deep_r",
-    "Score": "evaluate",
-    "evaluate": "evaluate",
+    "Score": "evaluation",
+    "evaluate": "evaluation",
     "ExportReport": "export",
     "load_run": "export",
     "read_run": "export",

@@ -26,7 +26,7 @@ from neuro.train import checkpoint
 from neuro.train.blame import blame
 from neuro.train.build import TaskShape, build_deep_r, build_model, build_optimizer
 from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
-from neuro.train.evaluate import Score, evaluate
+from neuro.train.evaluation import Score, evaluate
 from neuro.train.loss import decision_logits, decision_loss, rate_loss, rates_hz
 from neuro.train.lsnn import Output
 
