@@ -22,14 +22,20 @@ from neuro.errors import (
 if TYPE_CHECKING:
     from neuro.backend import Record, Stimulus, run
     from neuro.graph import (
+        AHP,
         ALIF,
         LI,
         LIF,
         Builder,
         CurrentInput,
         Graph,
+        IntALIF,
+        IntLI,
+        IntLIF,
+        IntProjection,
         Projection,
         SpikeInput,
+        int_projections,
         load,
         save,
         to_grid,
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AHP",
     "ALIF",
     "LI",
     "LIF",
@@ -48,6 +55,10 @@ __all__ = [
     "Events",
     "Graph",
     "GraphError",
+    "IntALIF",
+    "IntLI",
+    "IntLIF",
+    "IntProjection",
     "NeuroError",
     "Projection",
     "QuantizationError",
@@ -59,6 +70,7 @@ __all__ = [
     "UnsupportedError",
     "WorkerError",
     "__version__",
+    "int_projections",
     "load",
     "run",
     "save",
@@ -66,6 +78,12 @@ __all__ = [
 ]
 
 _ROOM_OF = {
+    "int_projections": "graph",
+    "IntProjection": "graph",
+    "IntLIF": "graph",
+    "IntLI": "graph",
+    "IntALIF": "graph",
+    "AHP": "graph",
     "ALIF": "graph",
     "LI": "graph",
     "LIF": "graph",

@@ -43,6 +43,7 @@ CONTRACT = {"errors", "graph", "recording", "backend"}
 SIMULATORS = {"neuro_brian2": {"brian2"}, "neuro_lava": {"lava"}}
 
 CORE = ("errors", "seeds", "graph", "recording", "backend")  # import on Python 3.10 with numpy and h5py
+WITH_HYPOTHESIS = ("neuro.backend.conformance", "neuro.backend.integer_graphs")  # for the tests of backends
 HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "neuro_brian2", "neuro_lava")
 NEWER_THAN_3_10 = {"tomllib", "Self", "StrEnum", "assert_never", "ExceptionGroup", "override", "batched"}
 
@@ -223,7 +224,7 @@ def test_core_needs_only_numpy_and_h5py() -> None:
     wrong = [
         f"{m.path.relative_to(ROOT)}:{f.line} imports {f.target}"
         for m in NEURO
-        if room(m.name) in CORE and m.name != "neuro.backend.conformance"
+        if room(m.name) in CORE and m.name not in WITH_HYPOTHESIS
         for f in m.imports()
         if not f.in_function and not f.for_types_only and f.target.split(".")[0] not in allowed
     ]
@@ -283,7 +284,7 @@ def test_core_uses_nothing_newer_than_python_3_10() -> None:
 
 
 def test_core_imports_on_python_3_10(python_3_10: str) -> None:
-    names = [m.name for m in NEURO if room(m.name) in CORE and m.name != "neuro.backend.conformance"]
+    names = [m.name for m in NEURO if room(m.name) in CORE and m.name not in WITH_HYPOTHESIS]
     names += ["neuro", "neuro_lava"]
     imports = "".join(f"import {name}\n" for name in names)
     code = f"import sys\n{imports}print(sys.version_info[:2], 'neuro_lava' in sys.modules, 'lava' in sys.modules)"

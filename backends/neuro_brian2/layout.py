@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.graph import ALIF, LI, CurrentInput, Graph, Projection, Receiver, SpikeInput
+from neuro.graph import ALIF, LI, LIF, CurrentInput, Graph, Projection, Receiver, SpikeInput
 
 PARAMETERS = ("alpha", "rho", "beta", "v_th", "n_ref", "bias", "fires", "by_v_th", "by_A", "to_zero")
 """Constants of a cell. `fires` is 0 for readouts; of the last three, the one that names the cell's reset is 1."""
@@ -114,6 +114,7 @@ def _values(p: Receiver, name: str) -> NDArray[np.float64]:
     if isinstance(p, LI):
         held = {"alpha": p.kappa, "bias": p.bias}
     else:
+        assert isinstance(p, LIF)
         reset = {"threshold": "by_v_th", "adaptive": "by_A", "zero": "to_zero"}[p.reset]
         held = {"alpha": p.alpha, "bias": p.bias, "v_th": p.v_th, "n_ref": p.n_ref, "fires": 1.0, reset: 1.0}
         if isinstance(p, ALIF):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from neuro.errors import DataError, UnsupportedError, nearest
-from neuro.graph import LIF, MAX_DELAY, RESETS, Graph, kind, states
+from neuro.graph import FLOAT_KINDS, LIF, MAX_DELAY, RESETS, Graph, IntLIF, kind, states
 from neuro.recording import Recording, spiking
 
 from .stimulus import Stimulus
@@ -24,12 +24,12 @@ Progress = Callable[[int, int, str], None]
 class Capabilities:
     """Say what a backend can run.
 
-    populations: kinds of population. resets: of LIF and ALIF. max_delay: longest delay in steps.
+    populations: kinds of population. resets: of LIF and ALIF, integer ones too. max_delay: longest delay in steps.
     semantics: "float", "integer". exact: equal to the golden model bit for bit on graphs that are on their grid.
     plasticity: names of learning rules it can run.
     """
 
-    populations: frozenset[str] = frozenset({"SpikeInput", "CurrentInput", "LIF", "ALIF", "LI"})
+    populations: frozenset[str] = FLOAT_KINDS
     resets: frozenset[str] = frozenset(RESETS)
     max_delay: int = MAX_DELAY
     semantics: frozenset[str] = frozenset({"float"})
@@ -39,17 +39,22 @@ class Capabilities:
     def refusals(self, graph: Graph) -> list[str]:
         """Return what in a graph is beyond these capabilities: which population or projection, which feature."""
         found = []
+        if graph.semantics not in self.semantics:
+            able = ", ".join(sorted(self.semantics)) or "none"
+            found.append(f"graph: {graph.semantics} semantics (can: {able})")
+            if graph.semantics == "integer":
+                return found  # its kinds and resets have other names: one reason says it all
+            if "integer" in self.semantics:
+                found.append("neuro.quantize makes an integer graph of a float one")
         for p in graph.populations:
             where = f"population '{p.name}'"
             if kind(p) not in self.populations:
                 found.append(f"{where}: kind {kind(p)} (can: {', '.join(sorted(self.populations))})")
-            elif isinstance(p, LIF) and p.reset not in self.resets:
+            elif isinstance(p, (LIF, IntLIF)) and p.reset not in self.resets:
                 found.append(f"{where}: reset '{p.reset}' (can: {', '.join(sorted(self.resets)) or 'none'})")
         for c in graph.projections:
             if c.size and int(c.delay.max()) > self.max_delay:
                 found.append(f"projection '{c.name}': delay {int(c.delay.max())} (can: up to {self.max_delay})")
-        if "float" not in self.semantics:
-            found.append("graph: float semantics (can: " + ", ".join(sorted(self.semantics)) + ")")
         return found
 
 
@@ -58,7 +63,8 @@ class Record:
     """Say what a recording keeps.
 
     spikes: True for all spiking populations, False for none, or names. traces: {} for none, "all", or a mapping from a
-    population to its states: v of LIF, v and a of ALIF, y of LI. Counts are kept always.
+    population to its states: v of LIF, v and a of ALIF, y of LI; of integer populations also u, and x
+    of AHP. Counts are kept always.
     """
 
     spikes: bool | tuple[str, ...] = True
@@ -147,5 +153,5 @@ def require(backend: Backend, graph: Graph) -> None:
     if refused:
         raise UnsupportedError(
             f"backend '{backend.name}': cannot run this graph (got {'; '.join(refused)}). "
-            "'neuro backends' lists what each backend can run; the engine runs every graph of the float semantics."
+            "'neuro backends' lists what each backend can run; the engine runs every graph."
         )

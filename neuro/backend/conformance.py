@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from neuro.backend.api import Backend, Capabilities, Record
+from neuro.backend.integer_graphs import integer_graphs
 from neuro.backend.registry import get
 from neuro.backend.stimulus import Stimulus
 from neuro.errors import DataError, UnsupportedError
@@ -162,6 +163,10 @@ def assert_equal(got: Recording, expected: Recording, graph: Graph) -> None:
     """Raise AssertionError, naming the first difference, unless spikes, states and counts are equal."""
     difference = first_difference(got, expected, graph)
     assert not difference, f"{got.backend} parts from the golden model at {difference}\n{graph.summary()}"
+    for name, clips in expected.counts.saturations.items():
+        for state, n in clips.items():
+            clipped = got.counts.saturations[name][state]
+            assert np.array_equal(clipped, n), ("saturations", name, state, clipped, n)
     for field in ("spikes", "synaptic_events"):
         mine, theirs = getattr(got.counts, field), getattr(expected.counts, field)
         assert set(mine) == set(theirs), (field, sorted(mine), sorted(theirs))
@@ -176,11 +181,14 @@ ALL = Record(traces="all")
 # -------------------------------------------------------------------------------------------------------- the suite
 
 
-def suite(backend: str | Factory, *, n_graphs: int = 200, limits: Limits | None = None) -> type:
+def suite(
+    backend: str | Factory, *, n_graphs: int = 200, n_integer_graphs: int = 300, limits: Limits | None = None
+) -> type:
     """Return a class of tests for pytest.
 
-    Parameters: backend, a registered name or a function that makes a Backend (called once); n_graphs, number of random
-    graphs; limits, their bounds.
+    Parameters: backend, a registered name or a function that makes a Backend (called once); n_graphs and n_integer_graphs,
+    numbers of random float and integer graphs, each run only where the capabilities name the semantics; limits, the bounds
+    of the float ones (integer ones have up to a third of the neurons, delays to 62, and steps enough for them).
     """
     bounds = limits or Limits()
     made: list[Backend] = []
@@ -238,24 +246,59 @@ def suite(backend: str | Factory, *, n_graphs: int = 200, limits: Limits | None 
                 f"\n{subject().name}: {seen['graphs']} graphs, {seen['spiking']} with spikes, {seen['spikes']} spikes, exact"
             )
 
+        def test_random_integer_graphs_equal_the_golden_model(self) -> None:
+            able = subject().capabilities
+            if "integer" not in able.semantics:
+                _raises(UnsupportedError, "integer semantics", lambda: subject().compile(integer_example()))
+                return
+            seen = {"graphs": 0, "spiking": 0, "spikes": 0}
+            clips: dict[str, int] = {}
+
+            @hypothesis.settings(
+                max_examples=n_integer_graphs, deadline=None, derandomize=True, database=None,
+                suppress_health_check=list(hypothesis.HealthCheck), print_blob=False,
+                phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink),
+            )  # fmt: skip
+            @hypothesis.given(
+                graph=integer_graphs(max(bounds.neurons // 3, 3), able.populations, able.resets, able.max_delay),
+                batch=st.integers(1, min(3, bounds.batch)),
+                steps=st.integers(30, 130),
+                seed=st.integers(0, 2**32 - 1),
+            )
+            def run(graph: Graph, batch: int, steps: int, seed: int) -> None:
+                got = check(graph, draw_stimulus(graph, batch, steps, seed))
+                n = sum(int(got.counts.spikes[p.name].sum()) for p in graph.neurons)
+                seen["graphs"] += 1
+                seen["spiking"] += n > 0
+                seen["spikes"] += n
+                for by_state in got.counts.saturations.values():
+                    for state, times in by_state.items():
+                        clips[state] = clips.get(state, 0) + int(times.sum())
+
+            run()
+            assert seen["graphs"] >= n_integer_graphs, seen
+            assert seen["spiking"] >= n_integer_graphs // 2, f"most graphs must spike, or nothing is compared: {seen}"
+            assert min(clips.values()) > 0, f"every state must saturate somewhere, or clips are not compared: {clips}"
+            print(f"\n{subject().name}: integer {seen}, clips {clips}, exact")
+
         def test_one_program_runs_again_from_zero(self) -> None:
-            graph = example()
-            program = subject().compile(graph)
-            try:
-                for batch, steps, seed in ((3, 40, 1), (1, 55, 2), (3, 40, 3), (2, 17, 4), (3, 40, 1)):
-                    stimulus = draw_stimulus(graph, batch, steps, seed)
-                    assert_equal(program.run(stimulus, ALL), golden(graph, stimulus, ALL), graph)
-            finally:
-                program.close()
+            for graph in examples(subject().capabilities):
+                program = subject().compile(graph)
+                try:
+                    for batch, steps, seed in ((3, 40, 1), (1, 55, 2), (3, 40, 3), (2, 17, 4), (3, 40, 1)):
+                        stimulus = draw_stimulus(graph, batch, steps, seed)
+                        assert_equal(program.run(stimulus, ALL), golden(graph, stimulus, ALL), graph)
+                finally:
+                    program.close()
 
         def test_samples_do_not_touch_each_other(self) -> None:
-            graph = example()
-            stimulus = draw_stimulus(graph, 4, 40, 7)
-            whole = check(graph, stimulus)
-            for b in range(4):
-                alone = check(graph, stimulus.select(b, b + 1))
-                for name, e in alone.spikes.items():
-                    assert e == whole.spikes[name].select(b, b + 1), (b, name)
+            for graph in examples(subject().capabilities):
+                stimulus = draw_stimulus(graph, 4, 40, 7)
+                whole = check(graph, stimulus)
+                for b in range(4):
+                    alone = check(graph, stimulus.select(b, b + 1))
+                    for name, e in alone.spikes.items():
+                        assert e == whole.spikes[name].select(b, b + 1), (b, name)
 
         def test_a_spike_arrives_after_its_delay(self) -> None:
             longest = min(62, subject().capabilities.max_delay)
@@ -375,6 +418,28 @@ def example(*, grid: bool = True) -> Graph:
     b.connect("alif", "lif", weight=lambda rng, n: rng.normal(0.1, 0.4, n), p=0.6, delay=(1, 9))
     b.connect("lif", "out", weight=lambda rng, n: rng.normal(0.0, 0.4, n), delay=(1, 2))
     return b.build(grid=grid)
+
+
+def integer_example() -> Graph:
+    """Return a small integer graph with every kind of population."""
+    b = Builder(name="integer example", seed=6)
+    b.spike_input("in", 3)
+    b.int_lif("lif", 8, d_v=np.arange(100, 900, 100), v_th=2000, n_ref=2, d_u=1024)
+    b.int_alif("alif", 5, d_v=200, v_th=1500, d_a=64, bump=30000, n_ref=1, reset="adaptive", bias=900)
+    b.ahp("ahp", 4, d_v=200, v_th=2000, d_x=40, w_x=-9000)
+    b.int_li("out", 2, d_y=200)
+    b.connect("in", "lif", weight=lambda rng, n: rng.integers(100, 255, n), delay=(0, 3), exponent=3)
+    b.connect("in", "ahp", weight=lambda rng, n: rng.integers(-50, 255, n), delay=(0, 3), exponent=3)
+    b.connect("lif", "alif", weight=lambda rng, n: rng.integers(-30, 120, n) * 2, p=0.6, delay=(1, 9), exponent=3)
+    b.connect("alif", "lif", weight=lambda rng, n: rng.integers(-255, 1, n), p=0.6, delay=(1, 62))
+    b.connect("ahp", "alif", weight=lambda rng, n: rng.integers(-99, 99, n), p=0.8, delay=(1, 9), exponent=2)
+    b.connect("lif", "out", weight=lambda rng, n: rng.integers(-255, 255, n), delay=(1, 2), exponent=-3)
+    return b.build()
+
+
+def examples(able: Capabilities) -> list[Graph]:
+    """Return the hand-made graphs of the semantics that a backend can run."""
+    return [example()] + [integer_example()] * ("integer" in able.semantics)
 
 
 def driven(reset: str) -> Graph:

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from neuro.graph import Graph, reference
+from neuro.graph import FLOAT_KINDS, INTEGER, INTEGER_KINDS, Graph, reference, states
 from neuro.recording import Events, Recording, make
 
 from .api import Availability, Capabilities, Record, require
@@ -18,7 +18,7 @@ class ReferenceBackend:
     """Run graphs with `neuro.graph.reference`."""
 
     name = "reference"
-    capabilities = Capabilities()
+    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
 
     def compile(self, graph: Graph) -> ReferenceProgram:
         """Prepare a graph; nothing is computed yet."""
@@ -56,7 +56,12 @@ class ReferenceProgram:
             steps=stimulus.steps,
             spikes={name: e for name, e in spikes.items() if name not in stimulus.currents},
             currents=stimulus.currents,
-            traces={name: {s: found[name][s] for s in wanted} for name, wanted in traced.items()},
+            traces={name: {s: found[name][s].astype(np.float64) for s in wanted} for name, wanted in traced.items()},
+            saturations={
+                p.name: {s: found[p.name][f"clipped {s}"].sum(axis=(1, 2)) for s in states(p) if s != "z"}
+                for p in graph.receivers
+                if isinstance(p, INTEGER)
+            },
             keep=keep,
             wall_time_s=wall,
         )

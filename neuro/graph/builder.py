@@ -12,7 +12,9 @@ from neuro import seeds
 from neuro.errors import GraphError
 from neuro.graph.graph import Graph
 from neuro.graph.grid import to_grid
-from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, CurrentInput, Population, Projection, SpikeInput, decay
+from neuro.graph.integer import AHP, MAX_D, IntALIF, IntLI, IntLIF, int_projections
+from neuro.graph.kinds import INTEGER, Population
+from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, CurrentInput, Projection, SpikeInput, decay
 
 Draw = Callable[[np.random.Generator, int], ArrayLike]
 
@@ -66,6 +68,40 @@ class Builder:
         """Add a leaky readout."""
         return self.add(LI(name=name, size=size, kappa=decay(tau_out_ms, self._dt_ms), bias=bias))
 
+    def int_lif(self, name: str, size: int, *, d_v: ArrayLike, v_th: ArrayLike, d_u: ArrayLike = MAX_D, bias: ArrayLike = 0,
+                n_ref: ArrayLike = 0, reset: str = "zero") -> str:  # fmt: skip
+        """Add leaky integrate-and-fire neurons in integers (ranges: see `IntLIF`)."""
+        return self.add(IntLIF(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, reset=reset))
+
+    def int_alif(self, name: str, size: int, *, d_v: ArrayLike, v_th: ArrayLike, d_a: ArrayLike, bump: ArrayLike,
+                 d_u: ArrayLike = MAX_D, bias: ArrayLike = 0, n_ref: ArrayLike = 0, reset: str = "zero") -> str:  # fmt: skip
+        """Add adaptive LIF neurons in integers (ranges: see `IntALIF`)."""
+        return self.add(
+            IntALIF(
+                name=name,
+                size=size,
+                d_u=d_u,
+                d_v=d_v,
+                v_th=v_th,
+                bias=bias,
+                n_ref=n_ref,
+                reset=reset,
+                d_a=d_a,
+                bump=bump,
+            )
+        )
+
+    def ahp(self, name: str, size: int, *, d_v: ArrayLike, v_th: ArrayLike, d_x: ArrayLike, w_x: ArrayLike,
+            d_u: ArrayLike = MAX_D, bias: ArrayLike = 0, n_ref: ArrayLike = 0) -> str:  # fmt: skip
+        """Add neurons with an auxiliary compartment that adapts them (ranges: see `AHP`)."""
+        return self.add(
+            AHP(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, d_x=d_x, w_x=w_x)
+        )
+
+    def int_li(self, name: str, size: int, *, d_y: ArrayLike, d_u: ArrayLike = MAX_D, bias: ArrayLike = 0) -> str:
+        """Add a leaky readout in integers (ranges: see `IntLI`)."""
+        return self.add(IntLI(name=name, size=size, d_u=d_u, d_y=d_y, bias=bias))
+
     def add(self, population: Population) -> str:
         """Add a population that was made elsewhere and return its name."""
         self._populations.append(population)
@@ -73,7 +109,7 @@ class Builder:
 
     def connect(self, source: str, target: str, *, weight: ArrayLike | Draw, pre: ArrayLike | None = None,
                 post: ArrayLike | None = None, p: float | None = None, delay: ArrayLike | tuple[int, int] | None = None,
-                name: str | None = None) -> str:  # fmt: skip
+                name: str | None = None, exponent: int = 0, sign_mode: str | None = None) -> str:  # fmt: skip
         """Connect two populations and return the projection's name, "source->target" unless given.
 
         Which pairs: `pre` and `post` list them; or a 2-d `weight` of shape (source size, target size) gives them by its
@@ -81,6 +117,8 @@ class Builder:
         weight: a number, an array of one a synapse, a matrix, or a function (rng, n) -> n weights.
         delay: steps: a number, one a synapse (a matrix beside a matrix of weights), or (low, high) to draw uniformly,
         both ends included; default 1 from neurons, 0 from inputs.
+        exponent, sign_mode: of synapses into an integer population, whose weights are mantissas; without a sign_mode a
+        matrix that has both signs and odd values becomes two projections, NAME.exc and NAME.inh (`int_projections`).
         Raises: GraphError for unknown populations, p out of 0..1, or arrays that do not fit.
         """
         name = name or f"{source}->{target}"
@@ -96,6 +134,17 @@ class Builder:
             delay = rng.integers(delay[0], delay[1], size=n, endpoint=True)
         elif np.ndim(delay) == 2:
             delay = np.asarray(delay)[pairs]
+        if isinstance(self._find(name, target), INTEGER):
+            self._projections += int_projections(
+                name=name, source=source, target=target, pre=pairs[0], post=pairs[1], weight=np.asarray(values),
+                delay=delay, exponent=exponent, sign_mode=sign_mode,
+            )  # fmt: skip
+            return name
+        if exponent or sign_mode is not None:
+            raise GraphError(
+                f"projection '{name}': exponent and sign_mode are of integer synapses (got target '{target}'; need an integer "
+                "population). Leave them out, or add the target with int_lif, int_alif, ahp or int_li."
+            )
         projection = Projection(
             name=name, source=source, target=target, pre=pairs[0], post=pairs[1], weight=values, delay=delay
         )

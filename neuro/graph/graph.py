@@ -13,20 +13,18 @@ import numpy as np
 
 from neuro.errors import GraphError, nearest
 from neuro.graph import rules
-from neuro.graph.nodes import (
-    ALIF,
-    INPUTS,
-    LI,
-    LIF,
+from neuro.graph.integer import AHP, DECAY_ONE, SCALE_BITS, IntALIF, IntLI, IntLIF, IntProjection
+from neuro.graph.kinds import (
+    INTEGER,
     NEURONS,
-    CurrentInput,
+    READOUTS,
+    Neurons,
     Population,
-    Projection,
+    Readout,
     Receiver,
-    SpikeInput,
     kind,
-    tau_ms,
 )
+from neuro.graph.nodes import ALIF, INPUTS, LI, CurrentInput, Projection, SpikeInput, tau_ms
 
 SCHEMA_VERSION = 1
 """Version of the semantics and of the file; a change of meaning raises it."""
@@ -87,14 +85,14 @@ class Graph:
         return tuple(p for p in self.populations if isinstance(p, INPUTS))
 
     @property
-    def neurons(self) -> tuple[LIF, ...]:
-        """Return the populations that spike, LIF and ALIF."""
+    def neurons(self) -> tuple[Neurons, ...]:
+        """Return the populations that spike."""
         return tuple(p for p in self.populations if isinstance(p, NEURONS))
 
     @property
-    def readouts(self) -> tuple[LI, ...]:
+    def readouts(self) -> tuple[Readout, ...]:
         """Return the leaky integrators."""
-        return tuple(p for p in self.populations if isinstance(p, LI))
+        return tuple(p for p in self.populations if isinstance(p, READOUTS))
 
     @property
     def receivers(self) -> tuple[Receiver, ...]:
@@ -112,9 +110,17 @@ class Graph:
         return max((int(c.delay.max()) for c in self.projections if c.size), default=0)
 
     @property
+    def semantics(self) -> str:
+        """Return "integer" for a graph that computes as a chip does (DESIGN 2.2), "float" for any other."""
+        return "integer" if any(isinstance(p, INTEGER) for p in self.receivers) else "float"
+
+    @property
     def exact(self) -> bool:
-        """Tell whether every receiving population is on a grid, so that all float backends agree bit for bit."""
-        return all(p.grid is not None for p in self.receivers)
+        """Tell whether sums do not depend on their order, so that all backends agree bit for bit.
+
+        A float graph is exact if every receiving population is on a grid; an integer graph always is.
+        """
+        return all(isinstance(p, INTEGER) or p.grid is not None for p in self.receivers)
 
     @cached_property
     def sha256(self) -> str:
@@ -152,7 +158,7 @@ def canonical(graph: Graph) -> list[tuple[str, bytes]]:
 def attributes(node: Population | Projection) -> dict[str, Any]:
     """Return a node's fields that are not arrays, floats in hexadecimal so that no digit is lost."""
     out: dict[str, Any] = {"kind": type(node).__name__, "size": node.size}
-    for key in ("source", "target", "reset"):
+    for key in ("source", "target", "reset", "sign_mode", "exponent", "state_bits"):
         if hasattr(node, key):
             out[key] = getattr(node, key)
     for key in ("u_max", "u_step", "grid"):
@@ -185,12 +191,31 @@ def _describe(p: Population, dt_ms: float) -> str:
     if isinstance(p, SpikeInput):
         return "spikes from the stimulus"
     bias = f", bias {_span(p.bias)}" if np.any(p.bias) else ""
+    if isinstance(p, INTEGER):
+        return _describe_integer(p, dt_ms) + bias
     if isinstance(p, LI):
         return f"tau_out {_span(tau_ms(p.kappa, dt_ms))} ms{bias}"
     text = f"tau_m {_span(tau_ms(p.alpha, dt_ms))} ms, v_th {_span(p.v_th)}, n_ref {_span(p.n_ref)}, reset {p.reset}"
     if isinstance(p, ALIF):
         text += f", tau_a {_span(tau_ms(p.rho, dt_ms))} ms, beta {_span(p.beta)}"
     return text + bias
+
+
+def _describe_integer(p: IntLIF | IntALIF | AHP | IntLI, dt_ms: float) -> str:
+    def tau(d: Any) -> str:
+        return f"{_span(tau_ms((DECAY_ONE - d) / DECAY_ONE, dt_ms))} ms"
+
+    synaptic = f", tau_u {tau(p.d_u + 1)}" if np.any(p.d_u + 1 < DECAY_ONE) else ""
+    width = f", {p.state_bits}-bit states"
+    if isinstance(p, IntLI):
+        return f"tau_out {tau(p.d_y)}{synaptic}{width}"
+    text = f"tau_m {tau(p.d_v)}, v_th {_span(p.v_th, '{:d}')} * 2**6, n_ref {_span(p.n_ref)}"
+    text += ", reset zero" if isinstance(p, AHP) else f", reset {p.reset}"
+    if isinstance(p, IntALIF):
+        text += f", tau_a {tau(p.d_a)}, bump {_span(p.bump, '{:d}')}"
+    if isinstance(p, AHP):
+        text += f", tau_x {tau(p.d_x)}, w_x {_span(p.w_x, '{:d}')}"
+    return text + synaptic + width
 
 
 def _summary(graph: Graph) -> str:
@@ -208,13 +233,16 @@ def _summary(graph: Graph) -> str:
         for c in graph.projections:
             density = c.size / (sizes[c.source] * sizes[c.target])
             mean = f"{np.abs(c.weight).mean():.4g}" if c.size else "-"
+            scale = f" * 2**{SCALE_BITS + c.exponent}" if isinstance(c, IntProjection) else ""
             links.append(
                 (c.name, f"{c.source} -> {c.target}", str(c.size), f"{100 * density:.1f} %", _span(c.delay, "{:d}"),
-                 _span(c.weight, "{:.3g}"), mean)
+                 _span(c.weight, "{:.3g}") + scale, mean)
             )  # fmt: skip
         lines += ["", *_table(links)]
-    off = [p.name for p in graph.receivers if p.grid is None]
+    off = [p.name for p in graph.receivers if not isinstance(p, INTEGER) and p.grid is None]
     state = (
         "exact: every backend gives the same bits" if not off else f"not exact: no grid in {', '.join(off)} (to_grid)"
     )
+    if graph.semantics == "integer":
+        state += "; integer semantics"
     return "\n".join([*lines, "", state])

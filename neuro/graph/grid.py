@@ -11,7 +11,8 @@ import numpy as np
 from neuro.errors import GraphError
 from neuro.graph import rules
 from neuro.graph.graph import Graph
-from neuro.graph.nodes import INPUTS, Projection, Receiver
+from neuro.graph.kinds import INTEGER, FloatReceiver
+from neuro.graph.nodes import INPUTS, Projection
 
 _SMALLEST_EXPONENT = -1000
 """Weights below 2**-1000 round to zero: far from subnormal numbers, which some libraries flush."""
@@ -46,14 +47,15 @@ def to_grid(graph: Graph) -> tuple[Graph, GridNote]:
 
     For a population with S = max over neurons of |bias| + sum |w| (sum |w| u_max from current inputs) and smallest step
     u of its current inputs, the grid is g = 2**(ceil(log2 S) - 52) / u; numbers round half to even to multiples of g,
-    so that all partial sums are multiples of g u of at most 2**53 of them. A population that has a grid keeps it.
+    so that all partial sums are multiples of g u of at most 2**53 of them. A population that has a grid keeps it,
+    and an integer one needs none.
     Raises GraphError if S is not finite.
     """
     changed: dict[str, Projection] = {}
     populations: list[Any] = []
     note: dict[str, Any] = {"grids": {}, "largest_change": 0.0, "largest_change_in": "", "dropped": []}
     for p in graph.populations:
-        if isinstance(p, INPUTS) or p.grid is not None:
+        if isinstance(p, INPUTS + INTEGER) or p.grid is not None:
             populations.append(p)
             continue
         incoming = graph.projections_to(p.name)
@@ -71,7 +73,7 @@ def to_grid(graph: Graph) -> tuple[Graph, GridNote]:
     return replace(graph, populations=tuple(populations), projections=projections), GridNote(**note)
 
 
-def _grid(p: Receiver, incoming: tuple[Projection, ...], graph: Graph) -> float:
+def _grid(p: FloatReceiver, incoming: tuple[Projection, ...], graph: Graph) -> float:
     with np.errstate(over="ignore"):
         total = rules.largest_input(p, incoming, graph.populations)
     if not math.isfinite(total):

@@ -2,7 +2,8 @@
 
 Layout: root attributes format, schema_version, dt_ms, name, sha256 and member notes (JSON); groups populations/NAME and
 projections/NAME, each with attributes kind, index (its place in the graph) and the node's plain fields, and one dataset for
-each array. Floats in attributes are IEEE doubles; arrays are little-endian float64, int64 (n_ref) and int32 (indices, delays).
+each array. Floats in attributes are IEEE doubles; arrays are little-endian float64, int64 (n_ref, parameters of
+integer populations) and int32 (indices, delays, mantissas).
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neuro import _hdf5
 from neuro.errors import GraphError, nearest
 from neuro.graph.graph import SCHEMA_VERSION, Graph
-from neuro.graph.nodes import KINDS, Population, Projection
+from neuro.graph.kinds import KINDS, PROJECTIONS, Population
+from neuro.graph.nodes import Projection
 
 FORM = "neuro-graph"
-_PLAIN: dict[str, type] = {"size": int, "u_max": float, "u_step": float, "grid": float, "reset": str}
-_LINKS: dict[str, type] = {"source": str, "target": str}
+_PLAIN: dict[str, type] = {"size": int, "u_max": float, "u_step": float, "grid": float, "reset": str, "state_bits": int}
+_LINKS: dict[str, type] = {"source": str, "target": str, "exponent": int, "sign_mode": str}
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -34,9 +34,9 @@ def save(graph: Graph, path: str | Path) -> None:
         _hdf5.put_text(file, "notes", json.dumps(dict(graph.notes), sort_keys=True))
         populations, projections = file.create_group("populations"), file.create_group("projections")
         for index, p in enumerate(graph.populations):
-            _write(populations, index, p, _plain(p), p.parameters)
+            _write(populations, index, p, _plain(p, _PLAIN), p.parameters)
         for index, c in enumerate(graph.projections):
-            _write(projections, index, c, _LINKS, c.arrays)
+            _write(projections, index, c, _plain(c, _LINKS), c.arrays)
 
 
 def load(path: str | Path) -> Graph:
@@ -72,8 +72,8 @@ def load(path: str | Path) -> Graph:
     return graph
 
 
-def _plain(p: Population) -> dict[str, type]:
-    return {key: kind for key, kind in _PLAIN.items() if getattr(p, key, None) is not None}
+def _plain(node: Population | Projection, known: dict[str, type]) -> dict[str, type]:
+    return {key: kind for key, kind in known.items() if getattr(node, key, None) is not None}
 
 
 def _write(parent: Any, index: int, node: Any, plain: dict[str, type], arrays: tuple[str, ...]) -> None:
@@ -102,19 +102,18 @@ def _nodes(file: Any, key: str, path: Path) -> tuple[Any, ...]:
 
 def _node(group: Any, name: str, parent: str, path: Path) -> Any:
     """Read one node, taking exactly the attributes and arrays that its kind has."""
-    kinds: dict[str, Any] = {"Projection": Projection} if parent == "projections" else KINDS
+    kinds: dict[str, Any] = PROJECTIONS if parent == "projections" else KINDS
     kind = _hdf5.attribute(group, "kind", str, path, GraphError)
     if kind not in kinds:
         hint = nearest(kind, kinds) or "Write the file again."
         raise GraphError(f"{path}: {group.name}: unknown kind (got {kind!r}; need one of {', '.join(kinds)}). {hint}")
     cls = kinds[kind]
     fields = set(cls.__dataclass_fields__) - ({"grid"} - set(group.attrs))  # no grid is a grid of None
-    plain = _LINKS if parent == "projections" else {k: t for k, t in _PLAIN.items() if k in fields}
+    plain = {k: t for k, t in (_LINKS if parent == "projections" else _PLAIN).items() if k in fields}
     arrays: tuple[str, ...] = cls.arrays if parent == "projections" else cls.parameters
     wanted = ["kind", "index", *plain]
     _hdf5.expect(group, members=arrays, attributes=wanted, path=path, error=GraphError)
     values: dict[str, Any] = {k: _hdf5.attribute(group, k, t, path, GraphError) for k, t in plain.items()}
     for key in arrays:
-        dtype = np.int64 if key == "n_ref" else np.int32 if key in ("pre", "post", "delay") else np.float64
-        values[key] = _hdf5.array(group, key, dtype, path, GraphError)
+        values[key] = _hdf5.array(group, key, cls.dtype(key), path, GraphError)
     return cls(name=name, **values)

@@ -83,9 +83,10 @@ def _integral(raw: NDArray[Any]) -> bool:
     return bool(np.all(np.isfinite(raw)) and np.all(raw == np.round(raw)))
 
 
-def _whole(where: str, value: Any) -> int:
+def _whole(where: str, value: Any, what: str = "size") -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise GraphError(f"{where}: size is not a whole number (got {value!r}; need an integer >= 1). Give a count.")
+        need = "an integer >= 1). Give a count." if what == "size" else "an integer). Give one."
+        raise GraphError(f"{where}: {what} is not a whole number (got {value!r}; need {need}")
     return int(value)
 
 
@@ -93,6 +94,11 @@ class _Node:
     """Give nodes equality by value: same kind, same fields, equal arrays."""
 
     name: str
+
+    @classmethod
+    def dtype(cls, field: str) -> type:
+        """Return the dtype of an array of this node."""
+        return np.int64
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -160,10 +166,14 @@ class _Receiver(_Node):
         where = f"population '{self.name}'"
         self._set("size", _whole(where, self.size))
         for field in self.parameters:
-            dtype = np.int64 if field == "n_ref" else np.float64
-            self._set(field, _frozen(f"{where}: {field}", getattr(self, field), dtype, self.size))
+            self._set(field, _frozen(f"{where}: {field}", getattr(self, field), self.dtype(field), self.size))
         if self.grid is not None:
             self._set("grid", float(self.grid))
+
+    @classmethod
+    def dtype(cls, field: str) -> type:
+        """Return the dtype of an array of this node."""
+        return np.int64 if field == "n_ref" else np.float64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -240,10 +250,14 @@ class Projection(_Node):
         where = f"projection '{self.name}'"
         count = np.size(self.pre)
         for field in self.arrays:
-            dtype = np.float64 if field == "weight" else np.int32
-            self._set(field, _frozen(f"{where}: {field}", getattr(self, field), dtype, count))
+            self._set(field, _frozen(f"{where}: {field}", getattr(self, field), self.dtype(field), count))
         if all(getattr(self, f).shape == (count,) for f in self.arrays):
             self._sort()
+
+    @classmethod
+    def dtype(cls, field: str) -> type:
+        """Return the dtype of an array of this node."""
+        return np.float64 if field == "weight" else np.int32
 
     def _sort(self) -> None:
         order = np.lexsort((self.weight, self.delay, self.post, self.pre))
@@ -260,18 +274,4 @@ class Projection(_Node):
         return int(self.pre.size)
 
 
-Population = SpikeInput | CurrentInput | LIF | ALIF | LI
-Receiver = LIF | ALIF | LI
 INPUTS = (SpikeInput, CurrentInput)
-NEURONS = (LIF, ALIF)
-KINDS: dict[str, type] = {c.__name__: c for c in (SpikeInput, CurrentInput, LIF, ALIF, LI)}
-
-
-def kind(population: Population) -> str:
-    """Return the name of a population's kind, one of KINDS."""
-    return type(population).__name__
-
-
-def states(population: Population) -> tuple[str, ...]:
-    """Return the names of the states a population has, in the order z, v, a or y; inputs have none."""
-    return {"LIF": ("z", "v"), "ALIF": ("z", "v", "a"), "LI": ("y",)}.get(kind(population), ())

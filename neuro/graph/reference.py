@@ -1,7 +1,8 @@
 """The golden model: what a spiking graph means, in plain numpy. Every backend must equal this bit for bit.
 
-Read it beside section "Semantics" of the documentation; the order of the operations is the definition. All arithmetic is
-IEEE double without fused multiply-add. Shapes are (batch, steps, units); samples are independent of one another.
+Read it beside section "Semantics" of the documentation; the order of the operations is the definition. Float graphs: IEEE double
+without fused multiply-add. Integer graphs: int64, each sum clipped once to its population's width. Shapes are (batch, steps, units);
+samples are independent of one another.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuro.errors import DataError
 from neuro.graph.graph import Graph
-from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, Projection, states
+from neuro.graph.integer import AHP, DECAY_ONE, SCALE_BITS, IntALIF, IntLI, IntLIF, IntProjection
+from neuro.graph.kinds import INTEGER, Receiver, states
+from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, Projection
 
-Traces = dict[str, dict[str, NDArray[np.float64]]]
+Array = NDArray[Any]
+State = dict[str, Array]
+Traces = dict[str, dict[str, Array]]
 
 
 def simulate(graph: Graph, inputs: Mapping[str, ArrayLike], shape: tuple[int, int] | None = None) -> Traces:
@@ -24,20 +29,23 @@ def simulate(graph: Graph, inputs: Mapping[str, ArrayLike], shape: tuple[int, in
 
     Parameters: inputs, one array of shape (batch, steps, size) for each input population: spikes in {0, 1}, or values u;
     shape, (batch, steps), needed only by a graph without inputs.
-    Returns: float64 arrays (batch, steps, size) by population and state: z, v for LIF; z, v, a for ALIF; y for LI;
-    s for inputs. `v` is the membrane before a subtractive reset, and after reset "zero".
+    Returns: arrays (batch, steps, size) by population and state (`neuro.graph.states`): z, v, a, y of float graphs, float64;
+    z, u, v, a, x, y of integer graphs, int64; s of inputs, float64. `v` is the membrane before a subtractive reset, and after
+    reset "zero". Integer populations have for each state another array, "clipped NAME": 1 where its sum was clipped.
     Raises: DataError if an input is missing or misshapen.
     """
     signal = _signals(graph, inputs)
     batch, steps = next(iter(signal.values())).shape[:2] if signal else (shape or (1, 0))
     traces: Traces = {p.name: {"s": signal[p.name]} for p in graph.inputs}
     for p in graph.receivers:
-        traces[p.name] = {state: np.zeros((batch, steps, p.size)) for state in states(p)}
+        dtype = np.int64 if isinstance(p, INTEGER) else np.float64
+        names = [*states(p), *(f"clipped {s}" for s in states(p) if isinstance(p, INTEGER) and s != "z")]
+        traces[p.name] = {name: np.zeros((batch, steps, p.size), dtype) for name in names}
         signal[p.name] = traces[p.name].get("z", np.zeros(0))
     state = {p.name: _start(p, batch) for p in graph.receivers}
     for t in range(steps):
         for p in graph.receivers:
-            current = np.tile(p.bias, (batch, 1))
+            current = np.tile(np.zeros(p.size, np.int64) if isinstance(p, INTEGER) else p.bias, (batch, 1))
             for c in graph.projections_to(p.name):
                 _deliver(c, signal[c.source], t, current)
             state[p.name] = _STEP[type(p)](p, state[p.name], current)
@@ -46,19 +54,24 @@ def simulate(graph: Graph, inputs: Mapping[str, ArrayLike], shape: tuple[int, in
     return traces
 
 
-def _deliver(c: Projection, s: NDArray[np.float64], t: int, current: NDArray[np.float64]) -> None:
+def _deliver(c: Projection, s: Array, t: int, current: Array) -> None:
     """Add w * s_i(t - d) of every synapse (i -> j, w, d) to I_j(t); nothing was sent before step 0."""
     arrived = c.delay <= t
-    pre, post, weight, delay = c.pre[arrived], c.post[arrived], c.weight[arrived], c.delay[arrived]
-    np.add.at(current.T, post, (weight * s[:, t - delay, pre]).T)
+    pre, post, delay = c.pre[arrived], c.post[arrived], c.delay[arrived]
+    weight = (c.activation if isinstance(c, IntProjection) else c.weight)[arrived]
+    np.add.at(current.T, post, (weight * s[:, t - delay, pre]).T.astype(current.dtype))
 
 
-def _start(p: LIF | LI, batch: int) -> dict[str, NDArray[np.float64]]:
+def _start(p: Receiver, batch: int) -> State:
     """All state is zero before step 0, so nothing is reset at step 0; `wait` counts refractory steps that are left."""
-    return {name: np.zeros((batch, p.size)) for name in ("z", "v", "a", "r", "y", "wait")}
+    dtype = np.int64 if isinstance(p, INTEGER) else np.float64
+    return {name: np.zeros((batch, p.size), dtype) for name in ("z", "u", "v", "a", "x", "r", "y", "wait")}
 
 
-def _alif(p: LIF, last: dict[str, NDArray[np.float64]], current: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+# ------------------------------------------------------------------------------------------------------ float graphs
+
+
+def _alif(p: LIF, last: State, current: Array) -> State:
     """One step of LIF and ALIF neurons; LIF is ALIF with beta = 0."""
     rho, beta = (p.rho, p.beta) if isinstance(p, ALIF) else (0.0, 0.0)
     a = rho * last["a"] + last["z"]
@@ -76,17 +89,68 @@ def _alif(p: LIF, last: dict[str, NDArray[np.float64]], current: NDArray[np.floa
     return {"z": z, "v": v, "a": a, "r": r, "wait": wait}
 
 
-def _li(p: LI, last: dict[str, NDArray[np.float64]], current: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _li(p: LI, last: State, current: Array) -> State:
     """One step of a leaky readout."""
     return {"y": p.kappa * last["y"] + current}
 
 
-_STEP: dict[type, Any] = {LIF: _alif, ALIF: _alif, LI: _li}
+# ---------------------------------------------------------------------------------------------------- integer graphs
 
 
-def _signals(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:
+def decay(x: Array, d: Array) -> Array:
+    """Return sign(x) * ((|x| * (4096 - d)) >> 12): x times (4096 - d) / 4096, toward zero."""
+    return np.sign(x) * ((np.abs(x) * (DECAY_ONE - d)) >> 12)
+
+
+def _clip(p: Any, **sums: Array) -> State:
+    """Return each sum clipped to the population's width, and where that changed it."""
+    out: State = {}
+    for name, total in sums.items():
+        out[name] = np.clip(total, -p.max_state, p.max_state)
+        out[f"clipped {name}"] = (out[name] != total).astype(np.int64)
+    return out
+
+
+def _int_alif(p: IntLIF, last: State, arrived: Array) -> State:
+    """One step of IntLIF and IntALIF neurons."""
+    d_a, bump = (p.d_a, p.bump) if isinstance(p, IntALIF) else (np.zeros(1, np.int64), np.zeros(1, np.int64))
+    now = _clip(p, u=decay(last["u"], p.d_u + 1) + arrived, a=decay(last["a"], d_a) + bump * last["z"])
+    return now | _int_fire(p, last, now["u"] + p.bias, (p.v_th << SCALE_BITS) + now["a"], p.reset)
+
+
+def _ahp(p: AHP, last: State, arrived: Array) -> State:
+    """One step of AHP neurons: the auxiliary compartment x, then the main one."""
+    now = _clip(p, u=decay(last["u"], p.d_u + 1) + arrived, x=decay(last["x"], p.d_x) + p.w_x * last["z"])
+    return now | _int_fire(p, last, now["u"] + now["x"] + p.bias, p.v_th << SCALE_BITS, "zero")
+
+
+def _int_fire(p: IntLIF | AHP, last: State, drive: Array, threshold: Array, reset: str) -> State:
+    """Integrate the membrane, spike, reset; with reset "zero" a refractory membrane is held at 0 and forms no sum."""
+    free = last["wait"] == 0
+    total = decay(last["v"], p.d_v) + drive
+    now = _clip(p, v=np.where(free, total, 0) if reset == "zero" else total - last["r"])
+    z = ((now["v"] > threshold) & free).astype(np.int64)
+    if reset == "zero":
+        now["v"] = np.where(z == 1, 0, now["v"])
+    r = {"threshold": z * (p.v_th << SCALE_BITS), "adaptive": z * threshold, "zero": 0 * z}[reset]
+    wait = np.where(z == 1, p.n_ref, np.maximum(last["wait"] - 1, 0))
+    return now | {"z": z, "r": r, "wait": wait}
+
+
+def _int_li(p: IntLI, last: State, arrived: Array) -> State:
+    """One step of an integer readout."""
+    now = _clip(p, u=decay(last["u"], p.d_u + 1) + arrived)
+    return now | _clip(p, y=decay(last["y"], p.d_y) + now["u"] + p.bias)
+
+
+_STEP: dict[type, Any] = {
+    LIF: _alif, ALIF: _alif, LI: _li, IntLIF: _int_alif, IntALIF: _int_alif, AHP: _ahp, IntLI: _int_li,
+}  # fmt: skip
+
+
+def _signals(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """Return the inputs as float64 arrays of one batch and number of steps."""
-    signals: dict[str, NDArray[np.float64]] = {}
+    signals: dict[str, Array] = {}
     for p in graph.inputs:
         assert isinstance(p, INPUTS)
         if p.name not in inputs:

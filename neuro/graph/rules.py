@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 
 from neuro.errors import GraphError, nearest
-from neuro.graph.nodes import INPUTS, KINDS, LIF, NEURONS, RESETS, CurrentInput, Population, Projection, Receiver, kind
+from neuro.graph import integer_rules
+from neuro.graph.integer import MAX_INT_DELAY, IntProjection
+from neuro.graph.integer_rules import bad as _bad
+from neuro.graph.kinds import INTEGER, KINDS, NEURONS, PROJECTIONS, FloatReceiver, Population, kind
+from neuro.graph.nodes import INPUTS, LIF, RESETS, CurrentInput, Projection
 
 MAX_DELAY = 4095
 """Longest delay in steps: four seconds at 1 ms; it bounds the memory of spikes in flight. Chip profiles allow less."""
@@ -68,6 +72,10 @@ def kinds_are_known(populations: Populations, projections: Projections, dt_ms: f
     for p in populations:
         if kind(p) not in KINDS:
             yield f"population '{p.name}': unknown kind (got {kind(p)}; need one of {', '.join(KINDS)}). Use a known one."
+    for c in projections:
+        if type(c).__name__ not in PROJECTIONS:
+            need = " or ".join(PROJECTIONS)
+            yield f"projection '{c.name}': unknown kind (got {type(c).__name__}; need {need}). Use a known one."
 
 
 def sizes_are_positive(populations: Populations, projections: Projections, dt_ms: float) -> Iterator[str]:
@@ -125,13 +133,13 @@ def targets_receive(populations: Populations, projections: Projections, dt_ms: f
         source, target = kinds.get(c.source), kinds.get(c.target)
         if isinstance(target, INPUTS):
             yield (
-                f"projection '{c.name}': ends in an input (got target '{c.target}'; need LIF, ALIF or LI). "
+                f"projection '{c.name}': ends in an input (got target '{c.target}'; need neurons or a readout). "
                 "Inputs follow the stimulus alone: connect to a neuron population."
             )
         if source is not None and not isinstance(source, INPUTS + NEURONS):
             yield (
-                f"projection '{c.name}': starts at a readout (got source '{c.source}'; need an input, LIF or ALIF). "
-                "LI units do not spike: connect from a neuron population."
+                f"projection '{c.name}': starts at a readout (got source '{c.source}'; need an input or neurons). "
+                "Readouts do not spike: connect from a neuron population."
             )
 
 
@@ -186,11 +194,12 @@ def indices_are_in_range(populations: Populations, projections: Projections, dt_
 
 
 def delays_are_in_range(populations: Populations, projections: Projections, dt_ms: float) -> Iterator[str]:
-    """Delays are >= 1 from neurons, >= 0 from inputs, and at most MAX_DELAY."""
+    """Delays are >= 1 from neurons, >= 0 from inputs, and at most MAX_DELAY (62 of integer synapses)."""
     kinds = {p.name: p for p in populations}
     for c in projections:
         low = 0 if isinstance(kinds[c.source], INPUTS) else 1
-        bad = (c.delay < low) | (c.delay > MAX_DELAY)
+        high = MAX_INT_DELAY if isinstance(c, IntProjection) else MAX_DELAY
+        bad = (c.delay < low) | (c.delay > high)
         if bad.any():
             where = "from inputs" if low == 0 else "between neurons"
             first = int(np.flatnonzero(bad)[0])
@@ -200,7 +209,7 @@ def delays_are_in_range(populations: Populations, projections: Projections, dt_m
                 else "Use a larger dt_ms or shorter delays."
             )
             yield (
-                f"projection '{c.name}': delay out of range (got {int(c.delay[first])}; need {low}..{MAX_DELAY} {where}; "
+                f"projection '{c.name}': delay out of range (got {int(c.delay[first])}; need {low}..{high} {where}; "
                 f"synapse {first}, {int(bad.sum())} in all). {mend}"
             )
 
@@ -211,15 +220,15 @@ def exact_sums(populations: Populations, projections: Projections, dt_ms: float)
     With g the grid, u the smallest u_step and S the largest absolute input of a neuron: S <= 2^53 g u (DESIGN 2.1).
     """
     for p in populations:
-        grid = getattr(p, "grid", None)
-        if grid is None:
+        if isinstance(p, INPUTS + INTEGER) or p.grid is None:
             continue
+        grid = p.grid
         where = f"population '{p.name}': grid"
         if not (math.isfinite(grid) and grid > 0 and is_power_of_two(grid)):
             yield f"{where} is not a power of two (got {grid}; need one, or None). Call to_grid."
             continue
         incoming = [c for c in projections if c.target == p.name]
-        loads = [(f"bias of '{p.name}'", p.bias)] + [(f"weight of '{c.name}'", c.weight) for c in incoming]  # type: ignore[union-attr]
+        loads = [(f"bias of '{p.name}'", p.bias)] + [(f"weight of '{c.name}'", c.weight) for c in incoming]
         for what, values in loads:
             off = values != np.round(values / grid) * grid
             if off.any():
@@ -228,13 +237,13 @@ def exact_sums(populations: Populations, projections: Projections, dt_ms: float)
                     f"{where}: {what} is off it (got {values[first]!r} at {first}, {int(off.sum())} in all; need multiples "
                     f"of {grid}). Call to_grid, or build with grid=None."
                 )
-        total = largest_input(p, incoming, populations)  # type: ignore[arg-type]
+        total = largest_input(p, incoming, populations)
         limit = 2.0**53 * grid * smallest_step(incoming, populations)
         if total > limit:
             yield f"{where} is too fine for exact sums (got S = {total}; need S <= {limit}). Call to_grid."
 
 
-def largest_input(population: Receiver, incoming: Projections, populations: Populations) -> float:
+def largest_input(population: FloatReceiver, incoming: Projections, populations: Populations) -> float:
     """Return S: the largest |bias| + sum |w| (times u_max from current inputs) over a population's neurons.
 
     `incoming` holds the projections that end in the population; parallel synapses count each.
@@ -258,17 +267,6 @@ def is_power_of_two(x: float) -> bool:
     return math.frexp(x)[0] == 0.5
 
 
-def _bad(where: str, values: Any, test: Callable[[Any], Any], need: str, unit: str) -> Iterator[str]:
-    """Yield a message that names the first value that fails `test`, and how many do."""
-    bad = ~np.asarray(test(values), dtype=bool)
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        yield (
-            f"{where} out of range (got {values[first].item()} at {unit} {first}, {int(bad.sum())} in all; need {need}). "
-            "Correct the array."
-        )
-
-
 FORM: tuple[Rule, ...] = (
     names_are_unique,
     kinds_are_known,
@@ -278,6 +276,7 @@ FORM: tuple[Rule, ...] = (
     synapses_have_shape,
     ends_exist,
     targets_receive,
+    *integer_rules.FORM,
 )
 VALUES: tuple[Rule, ...] = (
     parameters_are_finite,
@@ -285,5 +284,6 @@ VALUES: tuple[Rule, ...] = (
     currents_are_declared,
     indices_are_in_range,
     delays_are_in_range,
+    *integer_rules.VALUES,
 )
-SUMS: tuple[Rule, ...] = (exact_sums,)
+SUMS: tuple[Rule, ...] = (exact_sums, *integer_rules.SUMS)

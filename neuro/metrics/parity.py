@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuro.errors import DataError
 from neuro.recording import Events, Recording
 
-_CAUSE = ("a", "v", "z", "y")
+_CAUSE = ("u", "a", "x", "v", "z", "y")
 """States of one step in the order in which the semantics compute them (DESIGN section 2): each may follow from those before."""
 
 
@@ -80,7 +80,7 @@ def first_difference(a: Recording, b: Recording) -> Divergence | None:
 
     Compared are the spikes of every population and the traces that both recordings hold, with ``==``: no tolerance. (Two NaNs at
     one place agree.) "First" is the smallest (step, sample, state, population, neuron), where states come in the order in which a
-    step computes them, a, v, z, y. So the answer is the cause and not its effect: a spike that differs because the membrane
+    step computes them, u, a, x, v, z, y. So the answer is the cause and not its effect: a spike that differs because the membrane
     does is reported as the membrane, if both recorded it; and a difference spreads only to later steps of the same sample.
     Populations are in the graph's order.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ class Counts:
     synaptic_events: (batch,) int64 by projection; arrivals with t + d < steps at every stored synapse, whatever its
     weight and the target's state. A current input sends one event a synapse in every step with u != 0.
     neuron_updates: by population, size x steps, the same in every sample.
+    saturations: (batch,) int64 by integer population and state: sums that were wider than the state and were clipped.
     """
 
     spikes: Mapping[str, NDArray[np.int64]]
     synaptic_events: Mapping[str, NDArray[np.int64]]
     neuron_updates: Mapping[str, int]
+    saturations: Mapping[str, Mapping[str, NDArray[np.int64]]] = field(default_factory=dict)
 
 
 def count(

@@ -44,6 +44,11 @@ def save(recording: Recording, path: str | Path) -> None:
             group = file.create_group(f"n_{key}")
             for name, values in getattr(recording.counts, key).items():
                 _hdf5.put(group, name, values)
+        clips = file.create_group("n_saturations")
+        for name, by_state in recording.counts.saturations.items():
+            group = clips.create_group(name)
+            for state, n in by_state.items():
+                _hdf5.put(group, state, n)
 
 
 def load(path: str | Path) -> Recording:
@@ -60,6 +65,7 @@ def load(path: str | Path) -> Recording:
             }
             for key in ("n_spikes", "n_synaptic_events")
         )
+        clips = _saturations(file, path) if "n_saturations" in file else {}  # older files have none
         updates, sizes, versions = (
             json.loads(_hdf5.text(file, key, path, DataError)) for key in ("neuron_updates", "sizes", "versions")
         )
@@ -67,10 +73,19 @@ def load(path: str | Path) -> Recording:
             **plain,
             spikes={name: get_events(spikes, name, path) for name in spikes},
             traces={name: _traces(traces, name, path) for name in traces},
-            counts=Counts(spikes=n_spikes, synaptic_events=n_events, neuron_updates=updates),
+            counts=Counts(spikes=n_spikes, synaptic_events=n_events, neuron_updates=updates, saturations=clips),
             sizes=sizes,
             versions=versions,
         )
+
+
+def _saturations(file: Any, path: Path) -> dict[str, dict[str, NDArray[np.int64]]]:
+    parent = _hdf5.group(file, "n_saturations", path, DataError)
+    groups = {name: _hdf5.group(parent, name, path, DataError) for name in parent}
+    return {
+        name: {state: _hdf5.array(group, state, np.int64, path, DataError) for state in group}
+        for name, group in groups.items()
+    }
 
 
 def put_events(parent: Any, name: str, e: Events) -> None:

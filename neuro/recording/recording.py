@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuro.errors import DataError
-from neuro.graph import Graph
+from neuro.graph import INTEGER, Graph, SpikeInput, states
 from neuro.recording.counts import Counts, count
 from neuro.recording.events import Events
 
@@ -21,7 +21,8 @@ class Recording:
     backend, versions, graph_sha256, dt_ms: provenance. exact: whether the graph is on its grid and the backend exact, so
     that equality with other exact backends is asserted and not only reported. batch, steps: the stimulus.
     spikes: events by population, spike inputs included where they were asked for. traces: (batch, steps, size) float64 by
-    population and state (v, a of neurons before a subtractive reset; y of readouts). wall_time_s: the run alone.
+    population and state (v, a of neurons before a subtractive reset; y of readouts; u and x of integer populations, whole numbers
+    that a double holds exactly). wall_time_s: the run alone.
     """
 
     backend: str
@@ -56,16 +57,26 @@ def make(
     traces: Mapping[str, Mapping[str, NDArray[np.float64]]],
     keep: tuple[str, ...],
     wall_time_s: float,
+    saturations: Mapping[str, Mapping[str, NDArray[np.int64]]] | None = None,
 ) -> Recording:
     """Make the recording of a run from all its spikes: every backend counts here, by the same rules.
 
-    Parameters: spikes, events of *all* spiking populations and spike inputs; keep, the populations whose spikes stay.
+    Parameters: spikes, events of *all* spiking populations and spike inputs; keep, the populations whose spikes stay;
+    saturations, (batch,) clips by population and state, of every integer population and all its states.
     """
     missing = [p.name for p in (*graph.inputs, *graph.neurons) if p.name not in spikes and p.name not in currents]
     if missing:
         raise DataError(
             f"recording: no spikes of {missing} (got {sorted(spikes)}; need every population). A backend's fault."
         )
+    saturations = saturations or {}
+    for p in graph.receivers:
+        wanted = {s for s in states(p) if s != "z"} if isinstance(p, INTEGER) else set()
+        if set(saturations.get(p.name, ())) != wanted:
+            raise DataError(
+                f"recording: clips of '{p.name}' not counted (got {sorted(saturations.get(p.name, ()))}; need "
+                f"{sorted(wanted)}). A backend's fault."
+            )
     return Recording(
         backend=backend,
         graph_sha256=graph.sha256,
@@ -75,7 +86,7 @@ def make(
         steps=steps,
         spikes={name: spikes[name] for name in keep if name in spikes},
         traces=traces,
-        counts=count(graph, spikes, currents, batch, steps),
+        counts=replace(count(graph, spikes, currents, batch, steps), saturations=saturations),
         sizes={p.name: p.size for p in graph.populations},
         versions=dict(versions),
         wall_time_s=wall_time_s,
@@ -84,4 +95,4 @@ def make(
 
 def spiking(graph: Graph) -> tuple[str, ...]:
     """Return the names of the populations that have spikes: spike inputs and neurons."""
-    return tuple(p.name for p in graph.populations if type(p).__name__ in ("SpikeInput", "LIF", "ALIF"))
+    return tuple(p.name for p in graph.populations if isinstance(p, SpikeInput) or "z" in states(p))

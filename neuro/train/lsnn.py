@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from neuro.errors import DataError
+from neuro.errors import DataError, UnsupportedError
 from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, SpikeInput, decay
 from neuro.train import dynamics, sequence
 from neuro.train.config import ModelConfig
@@ -127,9 +127,16 @@ class LSNN(nn.Module):
         """Build the network that a graph holds.
 
         In float64 its evaluation equals `neuro.graph.reference` bit for bit in z, v, a and y if the graph is on its grid.
+        Raises: UnsupportedError for an integer graph.
         """
+        if graph.semantics != "float":
+            raise UnsupportedError(
+                f"LSNN: no float network (got graph '{graph.name}' of the {graph.semantics} semantics; need float). Train the float "
+                "graph with quantize set."
+            )
         inputs, neurons, readouts = (
-            _offsets(group) for group in (graph.inputs, _sorted(graph.neurons), graph.readouts)
+            _offsets(group)
+            for group in (graph.inputs, _sorted([p for p in graph.neurons if isinstance(p, LIF)]), graph.readouts)
         )
         n_in, n = sum(p.size for p in graph.inputs), sum(p.size for p in graph.neurons)
         source = {**inputs, **{name: n_in + low for name, low in neurons.items()}}

@@ -117,7 +117,7 @@ def test_capabilities_name_everything_that_is_missing() -> None:
     )
     text = "\n".join(narrow.refusals(example()))
     for part in ("'cur': kind CurrentInput", "'out': kind LI", "'lif': reset 'threshold'", "'alif': reset 'adaptive'",
-                 "'lif->alif': delay 9 (can: up to 4)", "float semantics (can: integer)"):  # fmt: skip
+                 "'lif->alif': delay 9 (can: up to 4)", "float semantics (can: integer)", "neuro.quantize"):  # fmt: skip
         assert part in text
     assert Capabilities().refusals(example()) == []
 

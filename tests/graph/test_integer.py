@@ -1,0 +1,247 @@
+"""Check the integer nodes: the golden model against numbers worked out by hand, the rules, the file, the builder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuro.backend.conformance import draw_stimulus, integer_example
+from neuro.errors import GraphError
+from neuro.graph import (
+    AHP,
+    LIF,
+    Builder,
+    CurrentInput,
+    Graph,
+    IntALIF,
+    IntLI,
+    IntLIF,
+    IntProjection,
+    Projection,
+    SpikeInput,
+    int_projections,
+    integer_decay,
+    load,
+    reference,
+    save,
+    to_grid,
+)
+
+IN = SpikeInput(name="in", size=2)
+
+
+def run(population: Any, weights: list[int], times: list[int], steps: int, exponent: int = 0) -> dict[str, np.ndarray]:
+    """Return the states of a population of one that gets a spike at each of `times` through all the weights."""
+    synapses = IntProjection(
+        name="c", source="in", target=population.name, pre=[0] * len(weights), post=[0] * len(weights), weight=weights,
+        delay=0, exponent=exponent, sign_mode="excitatory" if min(weights) >= 0 else "inhibitory",
+    )  # fmt: skip
+    graph = Graph(populations=(SpikeInput(name="in", size=1), population), projections=(synapses,))
+    spikes = np.zeros((1, steps, 1))
+    spikes[0, times] = 1
+    return {k: v[0, :, 0] for k, v in reference.simulate(graph, {"in": spikes})[population.name].items()}
+
+
+def lif(**changed: Any) -> IntLIF:
+    return IntLIF(**({"name": "n", "size": 1, "d_v": 0, "v_th": 100} | changed))
+
+
+def test_decay_goes_toward_zero_on_both_sides() -> None:
+    x = np.array([-(2**23) + 1, -4097, -1, 0, 1, 4097, 2**23 - 1])
+    for d in (0, 1, 2048, 4095, 4096):
+        expected = [int(abs(v) * (4096 - d) // 4096) * (1 if v >= 0 else -1) for v in x.tolist()]
+        assert reference.decay(x, np.array(d)).tolist() == expected
+    assert reference.decay(np.array([-1]), np.array(1)).tolist() == [0]
+
+
+def test_current_has_its_own_decay_with_an_offset_of_one() -> None:
+    trace = run(lif(d_u=2047, v_th=131071), [64], [1], 5)
+    assert trace["u"].tolist() == [0, 4096, 2048, 1024, 512]  # 4096 - (2047 + 1) = 2048: half a step
+    assert trace["v"].tolist() == [0, 4096, 6144, 7168, 7680]
+    assert run(lif(v_th=131071), [64], [1], 4)["u"].tolist() == [0, 4096, 0, 0]  # d_u 4095: no memory
+
+
+@pytest.mark.parametrize(("exponent", "arrives"), [(-6, 3), (0, 3 * 64), (7, 3 * 2**13)])
+def test_weight_is_scaled_by_its_exponent(exponent: int, arrives: int) -> None:
+    assert run(lif(v_th=131071), [3], [0], 1, exponent)["u"].tolist() == [arrives]
+
+
+def test_spike_needs_more_than_the_scaled_threshold() -> None:
+    assert run(lif(v_th=100), [100], [0], 1)["z"].tolist() == [0]
+    assert run(lif(v_th=100, bias=1), [100], [0], 1)["z"].tolist() == [1]
+
+
+def test_resets_in_integers() -> None:
+    drive: dict[str, Any] = {"d_v": 2048, "v_th": 100}
+    assert run(lif(**drive, reset="threshold"), [150], [0], 3)["v"].tolist() == [9600, 4800 - 6400, -800]
+    assert run(lif(**drive, reset="zero"), [150], [0], 3)["v"].tolist() == [0, 0, 0]
+    adaptive = IntALIF(name="n", size=1, d_v=2048, v_th=100, d_a=0, bump=200, reset="adaptive")
+    trace = run(adaptive, [250], [0, 1], 3)
+    assert trace["a"].tolist() == [0, 200, 400] and trace["z"].tolist() == [1, 1, 0]
+    assert trace["v"].tolist() == [16000, 8000 + 16000 - 6400, 8800 - 6600]
+
+
+def test_refractory_period_of_zero_lets_the_next_step_spike() -> None:
+    assert run(lif(n_ref=0), [200], [0, 1, 2], 3)["z"].tolist() == [1, 1, 1]
+    trace = run(lif(n_ref=2, d_u=2047), [200], [0, 1, 2, 3], 4)
+    assert trace["z"].tolist() == [1, 0, 0, 1]
+    assert trace["v"].tolist() == [0, 0, 0, 0] and trace["u"].tolist() == [12800, 19200, 22400, 24000]  # u goes on
+
+
+def test_auxiliary_compartment_pulls_the_main_one_down_in_the_same_step() -> None:
+    ahp = AHP(name="n", size=1, d_v=0, v_th=100, d_x=2048, w_x=-1000)
+    trace = run(ahp, [110], [0], 4)
+    assert trace["z"].tolist() == [1, 0, 0, 0]
+    assert trace["x"].tolist() == [0, -1000, -500, -250]  # one step behind the spike
+    assert trace["v"].tolist() == [0, -1000, -1500, -1750]
+
+
+def test_each_sum_is_clipped_once_and_counted() -> None:
+    top = 2**23 - 1
+    trace = run(lif(v_th=131071, reset="threshold", d_u=0), [255] * 5, [0, 2], 3, exponent=7)
+    assert trace["u"][0] == top and trace["clipped u"].tolist() == [1, 0, 1]
+    assert trace["v"][0] == top and trace["z"][0] == 1
+    readout = IntLI(name="n", size=1, d_y=0, state_bits=16)
+    trace = run(readout, [255] * 5, [0, 1], 3, exponent=3)
+    assert trace["u"].tolist() == [2**15 - 1, 2**15 - 1, 0] and trace["clipped u"].tolist() == [1, 1, 0]
+    assert trace["y"].tolist() == [2**15 - 1] * 3 and trace["clipped y"].tolist() == [0, 1, 0]
+    held = run(lif(v_th=10, n_ref=5), [255] * 5, [0, 1], 2, exponent=7)
+    assert held["clipped v"].tolist() == [0, 0], "u is clipped already; a held membrane forms no sum"
+
+
+def test_integer_graph_survives_the_file(tmp_path: Path) -> None:
+    graph = integer_example()
+    save(graph, tmp_path / "g.h5")
+    again = load(tmp_path / "g.h5")
+    assert again == graph and again.sha256 == graph.sha256 and again.semantics == "integer" and again.exact
+    assert [type(p) for p in again.populations] == [SpikeInput, IntLIF, IntALIF, AHP, IntLI]
+    assert again.projections[0].weight.dtype == np.int32 and again.populations[1].d_v.dtype == np.int64  # type: ignore[union-attr]
+
+
+def test_every_field_is_in_the_hash() -> None:
+    graph = integer_example()
+    c = graph.projections[0]
+    assert isinstance(c, IntProjection)
+    rest = graph.projections[1:]
+    hashes = {graph.sha256, replace(graph, projections=(replace(c, exponent=c.exponent - 1), *rest)).sha256}
+    others: tuple[dict[str, Any], ...] = ({"state_bits": 20}, {"d_u": 7}, {"n_ref": 3})
+    for change in others:
+        populations = tuple(replace(p, **change) if isinstance(p, IntALIF) else p for p in graph.populations)
+        hashes.add(replace(graph, populations=populations).sha256)
+    assert len(hashes) == 5
+
+
+def test_grid_leaves_an_integer_graph_as_it_is() -> None:
+    graph, note = to_grid(integer_example())
+    assert graph == integer_example() and not note.grids
+
+
+def test_matrix_of_both_signs_and_odd_values_becomes_two_projections() -> None:
+    b = Builder()
+    b.spike_input("in", 2)
+    b.int_lif("n", 2, d_v=0, v_th=100)
+    b.connect("in", "n", weight=np.array([[3, -5], [0, 8]]), exponent=2)
+    found = {c.name: c for c in b.build().projections}
+    assert set(found) == {"in->n.exc", "in->n.inh"}
+    exc, inh = found["in->n.exc"], found["in->n.inh"]
+    assert isinstance(exc, IntProjection) and isinstance(inh, IntProjection)
+    assert (exc.sign_mode, exc.weight.tolist(), inh.sign_mode, inh.weight.tolist()) == (
+        "excitatory", [3, 8], "inhibitory", [-5],
+    )  # fmt: skip
+    assert exc.activation.tolist() == [3 * 256, 8 * 256]
+
+
+@pytest.mark.parametrize(
+    ("weights", "modes"),
+    [([2, -4], ["mixed"]), ([1, 255], ["excitatory"]), ([-1, -255], ["inhibitory"]), ([-256, 254], ["mixed"])],
+)
+def test_sign_mode_follows_the_weights(weights: list[int], modes: list[str]) -> None:
+    made = int_projections(name="c", source="in", target="n", pre=[0, 1], post=[0, 0], weight=weights)
+    assert [c.sign_mode for c in made] == modes
+
+
+def test_integer_decay_is_the_nearest_of_twelve_bits() -> None:
+    assert integer_decay([1.0, 0.5, 0.0, np.exp(-1 / 20)]).tolist() == [0, 2048, 4095, 200]
+    with pytest.raises(GraphError, match=r"factor out of range \(got 1.5; need 0..1\)"):
+        integer_decay(1.5)
+
+
+def projection(**changed: Any) -> IntProjection:
+    fields: dict[str, Any] = {"name": "c", "source": "in", "target": "n", "pre": [0, 1], "post": [0, 0], "weight": 2}
+    return IntProjection(**(fields | {"delay": 0} | changed))
+
+
+@pytest.mark.parametrize(
+    ("populations", "projections", "message"),
+    [
+        ((IN, lif(d_v=4096)), (), "population 'n': d_v out of range (got 4096 at neuron 0, 1 in all; need 0..4095)"),
+        ((IN, lif(d_u=-1)), (), "population 'n': d_u out of range (got -1"),
+        ((IN, lif(v_th=2**17)), (), "population 'n': v_th out of range (got 131072 at neuron 0, 1 in all; need 1..131071)"),
+        ((IN, lif(n_ref=64)), (), "population 'n': n_ref out of range (got 64 at neuron 0, 1 in all; need 0..63)"),
+        ((IN, lif(bias=2**23)), (), "population 'n': bias out of range (got 8388608"),
+        ((IN, lif(reset="none")), (), "population 'n': unknown reset (got 'none'"),
+        ((IN, lif(state_bits=25)), (), "population 'n': state_bits out of range (got 25; need 8..24)"),
+        ((IN, AHP(name="n", size=1, d_v=0, v_th=9, d_x=0, w_x=1)), (), "population 'n': w_x out of range (got 1"),
+        ((IN, lif()), (projection(weight=[2, 3]),), "projection 'c': weight does not fit sign_mode 'mixed' (got 3 at synapse 1, 1 in all; need even numbers -256..254)"),
+        ((IN, lif()), (projection(weight=[2, 256]),), "(got 256 at synapse 1, 1 in all; need even numbers -256..254). Use a larger exponent"),
+        ((IN, lif()), (projection(weight=256, sign_mode="excitatory"),), "projection 'c': weight does not fit sign_mode 'excitatory' (got 256 at synapse 0, 2 in all; need 0..255)"),
+        ((IN, lif()), (projection(weight=2, sign_mode="inhibitory"),), "need -255..0)"),
+        ((IN, lif()), (projection(sign_mode="excitatry"),), "projection 'c': unknown sign_mode (got 'excitatry'; need one of mixed, excitatory, inhibitory). Did you mean 'excitatory'?"),
+        ((IN, lif()), (projection(exponent=8),), "projection 'c': exponent out of range (got 8; need -6..7)"),
+        ((IN, lif()), (projection(delay=63),), "projection 'c': delay out of range (got 63; need 0..62 from inputs; synapse 0, 2 in all)"),
+        ((IN, lif()), (projection(source="n", delay=0, pre=[0, 0]),), "delay out of range (got 0; need 1..62 between neurons"),
+        ((IN, lif(), LIF(name="f", size=1, alpha=0.5)), (), "graph: float and integer populations together (got float f and integer n; need one kind)"),
+        ((CurrentInput(name="cur", size=1), lif()), (), "population 'cur': currents into an integer graph"),
+        ((IN, LIF(name="n", size=1, alpha=0.5)), (projection(),), "projection 'c': integer synapses into a float population"),
+        ((IN, lif()), (Projection(name="c", source="in", target="n", pre=[0], post=[0], weight=1.0, delay=0),), "projection 'c': float synapses into an integer population"),
+    ],
+)  # fmt: skip
+def test_rule_fires(populations: tuple[Any, ...], projections: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(GraphError, match=re.escape(message)):
+        Graph(populations=populations, projections=projections)
+
+
+def test_sum_of_a_neuron_must_fit_31_bits() -> None:
+    n = 2**31 // (255 * 2**13) + 1
+    full = projection(pre=[0] * n, post=[0] * n, weight=255, exponent=7, sign_mode="excitatory")
+    with pytest.raises(
+        GraphError, match=r"sum of \|weight\| \* 2\*\*\(6 \+ exponent\) too large \(got 2149539840 at neuron 0"
+    ):
+        Graph(populations=(IN, lif()), projections=(full,))
+    less = projection(pre=[0] * (n - 2), post=[0] * (n - 2), weight=255, exponent=7, sign_mode="excitatory")
+    assert Graph(populations=(IN, lif()), projections=(less,)).n_synapses == n - 2
+
+
+def test_weights_that_are_no_integers_are_refused_where_they_stand() -> None:
+    with pytest.raises(
+        GraphError, match=r"projection 'c': weight: wrong type of value \(got \[0.5, 1.0\]; need integers\)"
+    ):
+        projection(weight=[0.5, 1.0])
+    b = Builder()
+    b.spike_input("in", 1)
+    b.lif("n", 1)
+    with pytest.raises(GraphError, match="exponent and sign_mode are of integer synapses"):
+        b.connect("in", "n", weight=1.0, exponent=2)
+
+
+def test_summary_shows_integers_and_scales() -> None:
+    text = integer_example().summary()
+    for part in ("IntALIF", "tau_a 63.5 ms, bump 30000", "w_x -9000", "* 2**9", "24-bit states", "integer semantics"):
+        assert part in text, part
+
+
+def test_golden_model_of_integers_is_independent_of_the_batch() -> None:
+    graph = integer_example()
+    stimulus = draw_stimulus(graph, 3, 80, 1)
+    dense = {p.name: stimulus.dense_input(graph, p.name) for p in graph.inputs}
+    whole = reference.simulate(graph, dense)
+    assert whole["ahp"]["z"].sum() > 0 and whole["alif"]["z"].sum() > 0
+    alone = reference.simulate(graph, {name: x[1:2] for name, x in dense.items()})
+    for name in ("lif", "alif", "ahp", "out"):
+        for state, values in alone[name].items():
+            assert np.array_equal(values, whole[name][state][1:2]), (name, state)
