@@ -216,3 +216,20 @@ def integer_decay(factor: ArrayLike) -> IntArray:
         bad = f[~((f >= 0) & (f <= 1))].ravel()[0]
         raise GraphError(f"integer_decay: factor out of range (got {bad}; need 0..1). Give a decay factor of one step.")
     return np.minimum(DECAY_ONE - np.rint(f * DECAY_ONE), MAX_D).astype(np.int64)
+
+
+def fit_exponent(largest: float) -> int:
+    """Return the least exponent e of -6..7 at which a weight of that size fits, |w| <= 255 * 2**(6 + e).
+
+    largest is in units of u; one beyond 255 * 2**13 gives 7, and is clipped by `round_to_mantissas`.
+    """
+    for exponent in range(EXPONENTS[0], EXPONENTS[1]):
+        if largest <= 255.0 * 2.0 ** (SCALE_BITS + exponent):
+            return exponent
+    return EXPONENTS[1]
+
+
+def round_to_mantissas(values: ArrayLike, exponent: int) -> IntArray:
+    """Return weights in units of u as mantissas of -255..255, rounded half to even and clipped; int64, the shape of values."""
+    scaled = np.asarray(values, dtype=np.float64) / 2.0 ** (SCALE_BITS + exponent)
+    return np.clip(np.rint(scaled), -255, 255).astype(np.int64)

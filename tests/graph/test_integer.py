@@ -24,10 +24,12 @@ from neuro.graph import (
     IntProjection,
     Projection,
     SpikeInput,
+    fit_exponent,
     int_projections,
     integer_decay,
     load,
     reference,
+    round_to_mantissas,
     save,
     to_grid,
 )
@@ -245,3 +247,8 @@ def test_golden_model_of_integers_is_independent_of_the_batch() -> None:
     for name in ("lif", "alif", "ahp", "out"):
         for state, values in alone[name].items():
             assert np.array_equal(values, whole[name][state][1:2]), (name, state)
+
+
+def test_exponent_is_the_least_at_which_a_weight_fits() -> None:
+    assert [fit_exponent(x) for x in (0.0, 255.0, 255.1, 255 * 64.0, 255 * 8192.0, 1e9)] == [-6, -6, -5, 0, 7, 7]
+    assert round_to_mantissas([-1e9, -96.0, 32.0, 96.0, 160.0], 0).tolist() == [-255, -2, 0, 2, 2]
