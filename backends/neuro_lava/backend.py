@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from neuro.backend import Availability, Capabilities, Environment, Progress, Record, Stimulus, probe, require
 from neuro.errors import UnsupportedError
-from neuro.graph import CurrentInput, Graph, SpikeInput
+from neuro.graph import FLOAT_KINDS, INTEGER, INTEGER_KINDS, CurrentInput, Graph, SpikeInput
+from neuro.graph import states as states_of
 from neuro.recording import Events, Recording, make
 from neuro_lava import exchange, sizing
 
@@ -28,14 +29,14 @@ Outcome = dict[str, dict[str, NDArray[Any]]]
 
 
 class LavaBackend:
-    """Run graphs of the float semantics as Lava Processes, bit for bit as the golden model.
+    """Run graphs as Lava Processes, bit for bit as the golden model: float ones in doubles, integer ones in fixed point.
 
     Parameters: batch, the most samples to run side by side (default: what fits in 1 GiB); progress, called about every
     hundred steps with (steps done, steps of all groups, "lava").
     """
 
     name = "lava"
-    capabilities = Capabilities()
+    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
     environment = ENVIRONMENT
 
     def __init__(self, *, batch: int | None = None, progress: Progress | None = None) -> None:
@@ -108,8 +109,12 @@ class LavaProgram:
         traces = {
             n: {s: np.concatenate([part[n][s] for part in found]) for s in wanted} for n, wanted in traced.items()
         }
+        saturations = {
+            p.name: {s: _joined([part[p.name][f"clipped {s}"] for part in found], stimulus.batch) for s in clipped}
+            for p, clipped in _clipped(graph)
+        }
         return make(
-            graph, backend="lava", versions={"lava-nc": _version(), "numpy": np.__version__}, exact=True,
+            graph, backend="lava", saturations=saturations, versions={"lava-nc": _version(), "numpy": np.__version__}, exact=True,
             batch=stimulus.batch, steps=stimulus.steps, currents=stimulus.currents, traces=traces, keep=keep,
             spikes=self._spikes(stimulus, found, [start for start, _ in groups]), wall_time_s=wall,
         )  # fmt: skip
@@ -149,6 +154,9 @@ class LavaProgram:
                 name: {s: _by_sample(exchange.open_rows(folder, index[name], s)) for s in wanted}
                 for name, wanted in states.items()
             }
+            for p, clipped in _clipped(self._graph):
+                counts = {f"clipped {s}": np.array(exchange.open_clips(folder, index[p.name], s)) for s in clipped}
+                found.setdefault(p.name, {}).update(counts)
             exchange.clear(folder)
         except BaseException:
             self._end()
@@ -171,6 +179,9 @@ class LavaProgram:
             for state in wanted:
                 shape = (part.steps, self._graph.population(name).size, part.batch)
                 exchange.create_rows(folder, index[name], state, shape)
+        for p, clipped in _clipped(self._graph):
+            for state in clipped:
+                exchange.create_clips(folder, index[p.name], state, part.batch)
         run = exchange.Run(part.steps, part.batch, {str(index[name]): wanted for name, wanted in states.items()})
         exchange.write_run(folder, run)
 
@@ -188,6 +199,16 @@ class LavaProgram:
                 np.concatenate([e.unit for e in parts]),
             )
         return spikes
+
+
+def _clipped(graph: Graph) -> list[tuple[Any, tuple[str, ...]]]:
+    """Return the integer populations, each with the states whose clips are counted."""
+    return [(p, tuple(s for s in states_of(p) if s != "z")) for p in graph.receivers if isinstance(p, INTEGER)]
+
+
+def _joined(counts: list[NDArray[Any]], samples: int) -> NDArray[np.int64]:
+    """Return the counts of all groups, (samples,); zeros if nothing had to run."""
+    return np.concatenate(counts) if counts else np.zeros(samples, np.int64)
 
 
 def _by_sample(rows: NDArray[Any]) -> NDArray[Any]:

@@ -60,6 +60,20 @@ def open_rows(folder: str, index: int, state: str) -> NDArray[Any]:
     return np.load(_rows(folder, index, state), mmap_mode="r+")
 
 
+def create_clips(folder: str, index: int, state: str, samples: int) -> None:
+    """Make the file that counts the clips of a state of an integer population, int64 (samples,), all zero."""
+    array: NDArray[Any] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        _clips(folder, index, state), mode="w+", dtype=np.int64, shape=(samples,)
+    )
+    array.flush()
+
+
+def open_clips(folder: str, index: int, state: str) -> NDArray[np.int64]:
+    """Return the counts as an array in memory; what is added to it is in the file."""
+    found: NDArray[np.int64] = np.load(_clips(folder, index, state), mmap_mode="r+")
+    return found
+
+
 def clear(folder: str) -> None:
     """Remove the files of a run."""
     for path in Path(folder).iterdir():
@@ -93,3 +107,7 @@ def _signal(folder: str, index: int) -> str:
 
 def _rows(folder: str, index: int, state: str) -> str:
     return str(Path(folder) / f"rows-{index}-{state}.npy")
+
+
+def _clips(folder: str, index: int, state: str) -> str:
+    return str(Path(folder) / f"clips-{index}-{state}.npy")

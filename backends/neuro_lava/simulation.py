@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -23,11 +23,13 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from neuro.errors import WorkerError
 from neuro.graph import Graph
 from neuro_lava import exchange
+from neuro_lava.processes.integer_neurons import PyAHP, PyIntALIF
+from neuro_lava.processes.integer_readout import PyIntLI
 from neuro_lava.processes.network import Network, NetworkModel
 from neuro_lava.processes.neurons import PyALIF
 from neuro_lava.processes.readout import PyLI
 from neuro_lava.processes.source import PyCurrentSource, PySpikeSource
-from neuro_lava.processes.synapses import PySynapses
+from neuro_lava.processes.synapses import PyIntSynapses, PySynapses
 from neuro_lava.sizing import CHANNEL_SIZE
 
 _STEPS = 100
@@ -49,7 +51,9 @@ class Simulation:
             self._network = Network(graph=graph, batch=batch, folder=self.folder)
             self._end = weakref.finalize(self, _end, self._network, self.folder, os.getpid())
             try:
-                self._network.create_runtime(_RunConfig(), compile_config={"pypy_channel_size": CHANNEL_SIZE})
+                self._network.create_runtime(
+                    _RunConfig(graph.semantics), compile_config={"pypy_channel_size": CHANNEL_SIZE}
+                )
             except BaseException as err:
                 self.close()
                 if isinstance(err, Exception):
@@ -144,18 +148,22 @@ class _RunConfig(Loihi2SimCfg):  # type: ignore[misc]
     To find one, Lava executes every file beside the Process, once for each of these files: 0.3 s for 11 Processes.
     """
 
-    def __init__(self) -> None:
-        super().__init__(select_tag="floating_pt", exception_proc_model_map=_Models())
+    def __init__(self, semantics: str) -> None:
+        tag, models = ("fixed_pt", _FIXED_PT) if semantics == "integer" else ("floating_pt", _FLOATING_PT)
+        super().__init__(select_tag=tag, exception_proc_model_map=_Models(models))
 
 
 class _Models:
     """Answer what Lava asks of its map of exceptions: `process in map` and `map[process]`."""
 
+    def __init__(self, models: Mapping[type, type]) -> None:
+        self._models = models
+
     def __contains__(self, process: object) -> bool:
-        return type(process) in _FLOATING_PT
+        return type(process) in self._models
 
     def __getitem__(self, process: Any) -> type:
-        model: Any = _FLOATING_PT[type(process)]
+        model: Any = self._models[type(process)]
         made: type = model.for_process(process) if hasattr(model, "for_process") else model
         return made
 
@@ -163,6 +171,9 @@ class _Models:
 _FLOATING_PT: dict[type, type] = {
     model.implements_process: model
     for model in (NetworkModel, PyALIF, PyLI, PySynapses, PySpikeSource, PyCurrentSource)
+}
+_FIXED_PT: dict[type, type] = {
+    model.implements_process: model for model in (NetworkModel, PyIntALIF, PyAHP, PyIntLI, PyIntSynapses, PySpikeSource)
 }
 
 

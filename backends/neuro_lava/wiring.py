@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.graph import INPUTS, Graph
+from neuro.graph import INPUTS, Graph, IntProjection
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +16,8 @@ class Wiring:
     """All synapses into one population; their sources are numbered through, one after another.
 
     sources, sizes: names and sizes of the populations that send. pre: int64, row among all sources; post: int64;
-    lag: int64, Lava steps in the connection beyond the one that every connection takes; weight: float64.
+    lag: int64, Lava steps in the connection beyond the one that every connection takes; weight: float64, or int64 in units
+    of u in an integer graph.
     """
 
     sources: tuple[str, ...]
@@ -23,7 +25,7 @@ class Wiring:
     pre: NDArray[np.int64]
     post: NDArray[np.int64]
     lag: NDArray[np.int64]
-    weight: NDArray[np.float64]
+    weight: NDArray[Any]
 
 
 def wire(graph: Graph) -> dict[str, Wiring]:
@@ -52,13 +54,16 @@ def _into(graph: Graph, target: str) -> Wiring:
     first = dict(zip(names, np.cumsum([0, *(p.size for p in populations)]).tolist(), strict=False))
     ahead = {p.name: 0 if isinstance(p, INPUTS) else 1 for p in populations}
     empty = np.zeros(0, np.int64)
+    none = np.zeros(0, np.int64 if graph.semantics == "integer" else np.float64)
     return Wiring(
         sources=names,
         sizes=tuple(p.size for p in populations),
         pre=np.concatenate([empty, *(c.pre + np.int64(first[c.source]) for c in projections)]),
         post=np.concatenate([empty, *(c.post.astype(np.int64) for c in projections)]),
         lag=np.concatenate([empty, *(c.delay - np.int64(ahead[c.source]) for c in projections)]),
-        weight=np.concatenate([np.zeros(0), *(c.weight for c in projections)]),
+        weight=np.concatenate(
+            [none, *(c.activation if isinstance(c, IntProjection) else c.weight for c in projections)]
+        ),
     )
 
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from neuro.backend import conformance, get
 
-TestLava = conformance.suite(lambda: get("lava"), n_graphs=25)
+TestLava = conformance.suite(lambda: get("lava"), n_graphs=25, n_integer_graphs=60)

@@ -10,8 +10,9 @@ from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neuro.graph import LI as GraphLI
-from neuro.graph import Graph, Population, kind
+from neuro.graph import Graph, Population, kind, states
+from neuro_lava.processes.integer_neurons import AHP, IntALIF
+from neuro_lava.processes.integer_readout import IntLI
 from neuro_lava.processes.neurons import ALIF
 from neuro_lava.processes.readout import LI
 from neuro_lava.processes.source import CurrentSource, SpikeSource
@@ -27,7 +28,7 @@ class Network(AbstractProcess):  # type: ignore[misc]
 
 
 @implements(proc=Network, protocol=LoihiProtocol)
-@tag("floating_pt")
+@tag("floating_pt", "fixed_pt")
 class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
     """A Process for each population, and one for the synapses that end in it.
 
@@ -55,7 +56,7 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
                 size=graph.population(name).size,
                 batch=batch,
                 wiring=found,
-                spiking=tuple(kind(graph.population(s)) in ("SpikeInput", "LIF", "ALIF") for s in found.sources),
+                spiking=tuple(kind(graph.population(s)) not in ("CurrentInput", "LI", "IntLI") for s in found.sources),
             )
             for k, source in enumerate(found.sources):
                 made[source].s_out.connect(getattr(synapses, f"s_in{k}"))
@@ -68,13 +69,26 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
 def _population(p: Population, index: int, batch: int, folder: str) -> Any:
     """Return the Process of a population."""
     where: dict[str, Any] = {"name": p.name, "index": index, "folder": folder, "batch": batch}
-    if kind(p) == "SpikeInput":
-        return SpikeSource(**where, size=p.size)
-    if kind(p) == "CurrentInput":
-        return CurrentSource(**where, size=p.size)
-    if isinstance(p, GraphLI):
-        return LI(**where, kappa=p.kappa, bias=p.bias)
-    none = np.zeros(p.size)
-    rho, beta = getattr(p, "rho", none), getattr(p, "beta", none)
-    names = ("reset", "alpha", "v_th", "bias", "n_ref")
-    return ALIF(**where, rho=rho, beta=beta, **{name: getattr(p, name) for name in names})
+    none = np.zeros(p.size, np.int64)
+    match kind(p):
+        case "SpikeInput":
+            return SpikeSource(**where, size=p.size)
+        case "CurrentInput":
+            return CurrentSource(**where, size=p.size)
+        case "LI":
+            return LI(**where, **_fields(p, "kappa", "bias"))
+        case "LIF" | "ALIF":
+            adaptation = {"rho": none, "beta": none} if kind(p) == "LIF" else _fields(p, "rho", "beta")
+            return ALIF(**where, **adaptation, **_fields(p, "reset", "alpha", "v_th", "bias", "n_ref"))
+    where["clipped"] = tuple(s for s in states(p) if s != "z")
+    if kind(p) == "IntLI":
+        return IntLI(**where, **_fields(p, "state_bits", "d_u", "d_y", "bias"))
+    shared = _fields(p, "state_bits", "d_u", "d_v", "v_th", "bias", "n_ref")
+    if kind(p) == "AHP":
+        return AHP(**where, **shared, **_fields(p, "d_x", "w_x"))
+    adaptation = {"d_a": none, "bump": none} if kind(p) == "IntLIF" else _fields(p, "d_a", "bump")
+    return IntALIF(**where, **shared, **adaptation, **_fields(p, "reset"))
+
+
+def _fields(p: Population, *names: str) -> dict[str, Any]:
+    return {name: getattr(p, name) for name in names}

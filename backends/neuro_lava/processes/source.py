@@ -58,7 +58,7 @@ class SourceModel(TimedModel):
 
 @implements(proc=SpikeSource, protocol=LoihiProtocol)
 @requires(CPU)
-@tag("floating_pt")
+@tag("floating_pt", "fixed_pt")
 class PySpikeSource(SourceModel):
     """Send spikes as bytes."""
 

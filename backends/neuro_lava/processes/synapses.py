@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -50,6 +50,7 @@ class PySynapses(TimedModel):
     """
 
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.float64)
+    DTYPE: ClassVar[type] = np.float64
 
     @classmethod
     def for_process(cls, process: Synapses) -> type[PySynapses]:
@@ -68,8 +69,8 @@ class PySynapses(TimedModel):
         self._size = p["size"]
         depth = min(int(wiring.lag.max(initial=0)) + 1, run.steps + 1)
         self._head, self._depth = 0, depth
-        self._ring = np.zeros((depth * self._size, p["batch"]))
-        self._sent = np.zeros((sum(wiring.sizes), p["batch"]))
+        self._ring = np.zeros((depth * self._size, p["batch"]), self.DTYPE)
+        self._sent = np.zeros((sum(wiring.sizes), p["batch"]), self.DTYPE)
         first = np.cumsum([0, *wiring.sizes])
         self._ports = [
             (getattr(self, f"s_in{k}"), slice(int(at), int(at + n)))
@@ -87,7 +88,7 @@ class PySynapses(TimedModel):
         self.a_out.send(self._ring[due])
         for port, rows in self._ports:
             self._sent[rows] = port.recv()
-        self._ring[due] = 0.0
+        self._ring[due] = 0
         self._head = (self._head + 1) % self._depth
         if self._sent.any():
             self._deliver(self._weights @ self._sent)
@@ -98,3 +99,13 @@ class PySynapses(TimedModel):
         split = int(np.searchsorted(self._cells, len(self._ring) - shift))
         self._ring[self._cells[:split] + shift] += arriving[:split]
         self._ring[self._cells[split:] + (shift - len(self._ring))] += arriving[split:]
+
+
+@implements(proc=Synapses, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyIntSynapses(PySynapses):
+    """Deliver whole numbers, in int64: sums are below 2**31, so none is rounded or wraps."""
+
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    DTYPE = np.int64
