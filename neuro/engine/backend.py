@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,28 @@ from numpy.typing import NDArray
 from neuro import kernels
 from neuro.backend import Availability, Capabilities, Progress, Record, Stimulus, probe, require
 from neuro.errors import UnsupportedError
-from neuro.graph import CurrentInput, Graph, kind
+from neuro.graph import FLOAT_KINDS, INTEGER, INTEGER_KINDS, CurrentInput, Graph, SpikeInput, states
 from neuro.recording import Events, Recording, make
 
-from . import kernel
+from . import integer_kernel, kernel
+from .layout import Chunk, Kernel, Layout, Signals, State
+
+_KERNELS: Mapping[str, Kernel] = {"float": kernel, "integer": integer_kernel}
+"""Who runs a graph, by its semantics."""
 
 _CHUNK_BYTES = 2**24
 """Most memory that the kernel's outputs of one chunk of steps may reserve: little enough to be used again from chunk to chunk."""
 
 
 class EngineBackend:
-    """Run graphs of the float semantics on the CPU.
+    """Run graphs of the float and of the integer semantics on the CPU.
 
     Parameters: n_threads, threads over the samples of a batch (default: all cores); progress, called after each chunk of
     steps with (steps done, steps, "engine").
     """
 
     name = "engine"
-    capabilities = Capabilities()
+    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
 
     def __init__(self, *, n_threads: int | None = None, progress: Progress | None = None) -> None:
         if n_threads is not None and (isinstance(n_threads, bool) or not 1 <= n_threads <= 1024):
@@ -54,7 +59,8 @@ class EngineProgram:
     """A graph in the kernel's layout; each run starts from zero state."""
 
     def __init__(self, graph: Graph, n_threads: int, progress: Progress | None) -> None:
-        self._graph, self._layout = graph, kernel.lay_out(graph)
+        self._graph, self._kernel = graph, _KERNELS[graph.semantics]
+        self._layout = self._kernel.lay_out(graph)
         self._n_threads, self._progress = n_threads, progress
 
     def run(self, stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
@@ -67,7 +73,8 @@ class EngineProgram:
             for name, wanted in traced.items()
         }
         start = time.perf_counter()
-        spikes = self._simulate(stimulus, traces)
+        state = self._kernel.zero_state(self._layout, stimulus.batch)
+        spikes = self._simulate(stimulus, state, traces)
         wall = time.perf_counter() - start
         return make(
             graph,
@@ -79,6 +86,7 @@ class EngineProgram:
             spikes=spikes,
             currents=stimulus.currents,
             traces=traces,
+            saturations=self._saturations(state),
             keep=keep,
             wall_time_s=wall,
         )
@@ -86,28 +94,20 @@ class EngineProgram:
     def close(self) -> None:
         """Hold nothing, free nothing."""
 
-    def _simulate(self, stimulus: Stimulus, traces: dict[str, dict[str, NDArray[np.float64]]]) -> dict[str, Events]:
-        layout, steps = self._layout, stimulus.steps
-        wanted = {s for states in traces.values() for s in states}
-        trace = (bool(wanted & {"v", "y"}), "a" in wanted)
+    def _simulate(self, stimulus: Stimulus, state: State, traces: Mapping[str, dict[str, Any]]) -> dict[str, Events]:
+        layout, steps, batch = self._layout, stimulus.steps, stimulus.batch
+        trace = frozenset(self._kernel.COLUMNS[s] for wanted in traces.values() for s in wanted)
         cells, sources = _events(layout, stimulus)
         current_source, current = _currents(self._graph, layout, stimulus)
-        state = kernel.zero_state(layout, stimulus.batch)
-        a_step = stimulus.batch * (8 * layout.n_neurons + 8 * layout.n_targets * sum(trace))
+        a_step = batch * (8 * layout.n_neurons + self._kernel.TRACE_BYTES * layout.n_targets * len(trace))
         length = max(1, min(steps, _CHUNK_BYTES // max(a_step, 1)))
         found = []
         for first in range(0, steps, length):
             last = min(first + length, steps)
-            chunk = kernel.advance(
-                layout,
-                state,
-                *_part(cells, sources, first, last, steps, stimulus.batch),
-                current_source,
-                np.ascontiguousarray(current[:, first:last]),
-                start=first,
-                trace=trace,
-                n_threads=min(self._n_threads, stimulus.batch),
-            )
+            events = _part(cells, sources, first, last, steps, batch)
+            signals = Signals(*events, current_source, np.ascontiguousarray(current[:, first:last]))
+            n_threads = min(self._n_threads, batch)
+            chunk = self._kernel.advance(layout, state, signals, start=first, trace=trace, n_threads=n_threads)
             self._keep(traces, chunk, first, last)
             found.append((chunk.sample, chunk.step + first, chunk.source))
             if self._progress:
@@ -115,17 +115,21 @@ class EngineProgram:
         sample, step, source = (np.concatenate([part[k] for part in found]) for k in range(3))
         return self._by_population(stimulus, sample, step, source)
 
-    def _keep(self, traces: dict[str, dict[str, Any]], chunk: kernel.Chunk, first: int, last: int) -> None:
-        for name, states in traces.items():
+    def _keep(self, traces: Mapping[str, dict[str, Any]], chunk: Chunk, first: int, last: int) -> None:
+        for name, wanted in traces.items():
             at = self._layout.target[name]
-            for s, values in states.items():
-                whole = chunk.a if s == "a" else chunk.v
-                assert whole is not None
+            for s, values in wanted.items():
+                whole = chunk.traces[self._kernel.COLUMNS[s]]
                 values[:, first:last] = whole[:, :, at : at + values.shape[2]]
+
+    def _saturations(self, state: State) -> dict[str, dict[str, NDArray[np.int64]]]:
+        clips, columns = self._kernel.clips(self._layout, state), self._kernel.COLUMNS
+        integer = [p for p in self._graph.receivers if isinstance(p, INTEGER)]
+        return {p.name: {s: clips[p.name][columns[s]] for s in states(p) if s != "z"} for p in integer}
 
     def _by_population(self, stimulus: Stimulus, sample: Any, step: Any, source: Any) -> dict[str, Events]:
         spikes = {
-            p.name: stimulus.spikes.get(p.name, Events.none()) for p in self._graph.inputs if kind(p) == "SpikeInput"
+            p.name: stimulus.spikes.get(p.name, Events.none()) for p in self._graph.inputs if isinstance(p, SpikeInput)
         }
         for p in self._graph.neurons:
             at = self._layout.source[p.name]
@@ -134,7 +138,7 @@ class EngineProgram:
         return spikes
 
 
-def _events(layout: kernel.Layout, stimulus: Stimulus) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _events(layout: Layout, stimulus: Stimulus) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return all input spikes sorted by (sample, step), and the cell sample * steps + step of each."""
     cells: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     sources: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
@@ -157,7 +161,7 @@ def _part(
     return np.concatenate([[0], np.cumsum(per_cell)]).astype(np.int64), np.ascontiguousarray(source[here])
 
 
-def _currents(graph: Graph, layout: kernel.Layout, stimulus: Stimulus) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def _currents(graph: Graph, layout: Layout, stimulus: Stimulus) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Return the channels of all current inputs side by side, and the number of each among the sources."""
     inputs = [p for p in graph.inputs if isinstance(p, CurrentInput)]
     sources = [np.arange(p.size, dtype=np.int32) + np.int32(layout.source[p.name]) for p in inputs]

@@ -1,15 +1,12 @@
 // Advance a batch of spiking nets by a number of steps, event by event: the float semantics in IEEE double.
 //
-// Work grows with spikes times fan-out plus one state update a neuron a step. Samples are independent and run in parallel.
-// Inputs of later steps wait in a ring buffer of max delay + 1 slots. Built with -ffp-contract=off and without -ffast-math:
-// the order of operations below is that of the golden model, neuro/graph/reference.py.
-//
-// Units are numbered twice: "sources" send (inputs, then neurons), "targets" receive (neurons, then readouts). Sizes and
-// index ranges are checked by the owner of this kernel, neuro/engine/kernel.py, before any pointer crosses.
+// Samples are independent and run in parallel. Built with -ffp-contract=off and without -ffast-math: the order of operations
+// below is that of the golden model, neuro/graph/reference.py. Sizes and index ranges are checked by the owner of this
+// kernel, neuro/engine/kernel.py; how events travel is in event_driven.h.
 
-#include <algorithm>
 #include <cstdint>
 
+#include "event_driven.h"
 #include "float_mode.h"
 
 #ifdef _OPENMP
@@ -52,17 +49,14 @@ struct NeuroState {                // each (batch, n_targets), contiguous; zero 
 };
 
 struct NeuroSignals {              // of the steps to be advanced
-    const std::int64_t* event_row;     // (batch * n_steps + 1,) into events
-    const std::int32_t* event_source;  // a source
+    NeuroEvents events;
     std::int64_t n_currents;
     const std::int32_t* current_source;  // (n_currents,) a source
     const double* current;               // (batch, n_steps, n_currents)
 };
 
 struct NeuroTrace {
-    std::int64_t* n_spikes;        // (batch,) out
-    std::int32_t* spike_step;      // (batch, n_steps * n_neurons) out, counted from the first of these steps
-    std::int32_t* spike_source;    // likewise
+    NeuroSpikes spikes;
     double* v;                     // (batch, n_steps, n_targets) out, or null
     double* a;                     // likewise
 };
@@ -78,14 +72,6 @@ struct Sample {
     std::int32_t* wait;
     double* ring;
 };
-
-inline void deliver(const NeuroNet& net, double* ring, std::int64_t slot, std::int32_t source, double signal) {
-    for (std::int64_t s = net.row[source], end = net.row[source + 1]; s < end; ++s) {
-        std::int64_t to = slot + net.delay[s];
-        if (to >= net.n_slots) to -= net.n_slots;
-        ring[to * net.n_targets + net.post[s]] += net.weight[s] * signal;
-    }
-}
 
 template <std::int32_t kReset>
 void update_neurons(const NeuroNet& net, const Sample& x, const double* input, std::int64_t from, std::int64_t to) {
@@ -127,32 +113,16 @@ void update(const NeuroNet& net, const Sample& x, const double* input) {
 
 void advance_sample(const NeuroNet& net, const Sample& x, const NeuroSignals& in, const NeuroTrace& out, std::int64_t b,
                     std::int64_t start, std::int64_t n_steps) {
-    const std::int64_t n = net.n_targets;
-    std::int32_t* steps = out.spike_step + b * n_steps * net.n_neurons;
-    std::int32_t* sources = out.spike_source + b * n_steps * net.n_neurons;
-    std::int64_t n_spikes = 0;
-    for (std::int64_t t = 0; t < n_steps; ++t) {
-        const std::int64_t slot = (start + t) % net.n_slots, cell = b * n_steps + t;
-        for (std::int64_t e = in.event_row[cell]; e < in.event_row[cell + 1]; ++e)
-            deliver(net, x.ring, slot, in.event_source[e], 1.0);
+    const auto step = [&](std::int64_t slot, std::int64_t cell, const double* input) {
         for (std::int64_t c = 0; c < in.n_currents; ++c) {
             const double u = in.current[cell * in.n_currents + c];
-            if (u != 0.0) deliver(net, x.ring, slot, in.current_source[c], u);
+            if (u != 0.0) neuro::deliver(net, x.ring, slot, in.current_source[c], u);
         }
-        double* input = x.ring + slot * n;
         update(net, x, input);
-        std::fill(input, input + n, 0.0);
-        for (std::int64_t j = 0; j < net.n_neurons; ++j) {
-            if (!x.z[j]) continue;
-            const auto source = static_cast<std::int32_t>(net.n_inputs + j);
-            steps[n_spikes] = static_cast<std::int32_t>(t);
-            sources[n_spikes++] = source;
-            deliver(net, x.ring, slot, source, 1.0);
-        }
-        if (out.v) std::copy(x.v, x.v + n, out.v + cell * n);
-        if (out.a) std::copy(x.a, x.a + n, out.a + cell * n);
-    }
-    out.n_spikes[b] = n_spikes;
+        neuro::keep(x.v, out.v, cell, net.n_targets);
+        neuro::keep(x.a, out.a, cell, net.n_targets);
+    };
+    neuro::advance_sample(net, x.ring, x.z, in.events, out.spikes, b, start, n_steps, step);
 }
 
 }  // namespace
