@@ -21,6 +21,7 @@ from neuro.errors import (
 
 if TYPE_CHECKING:
     from neuro.backend import Record, Stimulus, run
+    from neuro.deploy import quantize
     from neuro.graph import (
         AHP,
         ALIF,
@@ -72,12 +73,14 @@ __all__ = [
     "__version__",
     "int_projections",
     "load",
+    "quantize",
     "run",
     "save",
     "to_grid",
 ]
 
 _ROOM_OF = {
+    "quantize": "deploy",
     "int_projections": "graph",
     "IntProjection": "graph",
     "IntLIF": "graph",
@@ -105,6 +108,7 @@ _ROOMS = frozenset(
     {
         "backend",
         "cli",
+        "deploy",
         "engine",
         "errors",
         "graph",

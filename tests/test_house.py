@@ -34,9 +34,10 @@ ORDER = {
     "train": _TRAIN,
     "recipe": _TRAIN | {"train"},
     "metrics": _RECORDING | {"recording"},
+    "deploy": _BACKEND | {"backend", "metrics"},
     "report": _TRAIN | {"metrics"},
-    "cli": _TRAIN | {"train", "recipe", "metrics", "report", ""},
-    "": _BASE | {"graph", "recording", "backend"},  # neuro/__init__.py itself
+    "cli": _TRAIN | {"train", "recipe", "metrics", "report", "deploy", ""},
+    "": _BASE | {"graph", "recording", "backend", "deploy"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
 CONTRACT = {"errors", "graph", "recording", "backend"}

@@ -1,0 +1,160 @@
+"""Convert a float graph to integers by a plan: one scale a receiving population, one exponent a projection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuro.deploy.ahp import AhpNote, to_ahp
+from neuro.deploy.profiles import Profile
+from neuro.graph import (
+    ALIF,
+    LI,
+    LIF,
+    MAX_D,
+    MAX_STATE,
+    MAX_V_TH,
+    SCALE_BITS,
+    SIGN_MODES,
+    Graph,
+    IntALIF,
+    IntLI,
+    IntLIF,
+    IntProjection,
+    Population,
+    Projection,
+    integer_decay,
+    round_to_mantissas,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Say how a float graph becomes an integer one.
+
+    scales: integer units of state for one float unit, by receiving population. exponents: by integer projection.
+    """
+
+    scales: Mapping[str, float]
+    exponents: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The synapses of a float projection that become one integer projection.
+
+    name: of the integer projection. sign_mode: of SIGN_MODES. keep: which synapses of the float projection, bool (n_synapses,).
+    """
+
+    name: str
+    projection: Projection
+    sign_mode: str
+    keep: NDArray[np.bool_]
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Return the float weights of this part."""
+        weight: NDArray[np.float64] = self.projection.weight[self.keep]
+        return weight
+
+    def mantissas(self, scale: float, exponent: int) -> NDArray[np.int64]:
+        """Return the weights as mantissas of the sign mode, rounded half to even and clipped."""
+        values = self.weight * scale
+        if self.sign_mode != "mixed":
+            return round_to_mantissas(values, exponent)
+        low, high, step = SIGN_MODES["mixed"]
+        halves = np.rint(values / (step * 2.0 ** (SCALE_BITS + exponent)))
+        return np.clip(step * halves, low, high).astype(np.int64)
+
+    def errors(self, scale: float, exponent: int) -> NDArray[np.float64]:
+        """Return what each weight is changed by, in float units."""
+        return self.mantissas(scale, exponent) * (2.0 ** (SCALE_BITS + exponent) / scale) - self.weight
+
+
+def parts_of(graph: Graph, *, split: bool = True) -> tuple[Part, ...]:
+    """Cut each projection into the parts that a chip holds: by sign (split; 8 bits a weight), or whole (mixed; 7 bits and a sign).
+
+    A projection with one sign only is one part of its own name; otherwise NAME.exc (zeros go there) and NAME.inh.
+    """
+    found = []
+    for c in graph.projections:
+        positive, negative = c.weight > 0, c.weight < 0
+        everything = np.ones(c.size, dtype=bool)
+        if not negative.any():
+            found.append(Part(c.name, c, "excitatory", everything))
+        elif not positive.any():
+            found.append(Part(c.name, c, "inhibitory", everything))
+        elif not split:
+            found.append(Part(c.name, c, "mixed", everything))
+        else:
+            found.append(Part(f"{c.name}.exc", c, "excitatory", ~negative))
+            found.append(Part(f"{c.name}.inh", c, "inhibitory", negative))
+    return tuple(found)
+
+
+def convert(graph: Graph, parts: tuple[Part, ...], plan: Plan, profile: Profile) -> tuple[Graph, AhpNote | None]:
+    """Return the integer graph of a plan, and the note of the AHP pass where the profile needs it.
+
+    Synapses whose mantissa is 0 are left out. Raises GraphError if the plan is out of a range.
+    """
+    populations = tuple(_population(p, plan.scales.get(p.name, 1.0), profile) for p in graph.populations)
+    projections = tuple(_projection(part, plan) for part in parts)
+    made = Graph(
+        populations=populations, projections=projections, dt_ms=graph.dt_ms, name=graph.name, notes=graph.notes
+    )
+    if "IntALIF" in profile.kinds or not any(isinstance(p, IntALIF) for p in populations):
+        return made, None
+    return to_ahp(made)
+
+
+def representable_bias(bias: NDArray[np.float64], profile: Profile) -> NDArray[np.int64]:
+    """Return the nearest biases mantissa * 2**exponent, each neuron with its least exponent; beyond the largest, the largest."""
+    most = 2 ** (profile.bias_mantissa_bits - 1) - 1
+    found = np.full(bias.shape, profile.max_bias, dtype=np.int64) * np.sign(bias).astype(np.int64)
+    for exponent in reversed(range(2**profile.bias_exponent_bits)):
+        mantissa = np.rint(bias / 2.0**exponent)
+        found = np.where(np.abs(mantissa) <= most, mantissa.astype(np.int64) << exponent, found)
+    return found
+
+
+def _projection(part: Part, plan: Plan) -> IntProjection:
+    c, exponent = part.projection, plan.exponents[part.name]
+    mantissas = part.mantissas(plan.scales[c.target], exponent)
+    kept = mantissas != 0
+    return IntProjection(
+        name=part.name,
+        source=c.source,
+        target=c.target,
+        pre=c.pre[part.keep][kept],
+        post=c.post[part.keep][kept],
+        weight=mantissas[kept],
+        delay=c.delay[part.keep][kept],
+        exponent=exponent,
+        sign_mode=part.sign_mode,
+    )
+
+
+def _population(p: Population, scale: float, profile: Profile) -> Population:
+    if isinstance(p, LI):
+        bias = representable_bias(scale * p.bias, profile)
+        return IntLI(name=p.name, size=p.size, d_u=MAX_D, d_y=integer_decay(p.kappa), bias=bias)
+    if not isinstance(p, LIF):
+        return p
+    shared: dict[str, Any] = {
+        "name": p.name,
+        "size": p.size,
+        "d_u": MAX_D,
+        "d_v": integer_decay(p.alpha),
+        "v_th": np.clip(np.rint(scale * p.v_th / 2**SCALE_BITS), 1, MAX_V_TH).astype(np.int64),
+        "bias": representable_bias(scale * p.bias, profile),
+        "n_ref": p.n_ref,
+        "reset": p.reset if p.reset in profile.resets else "zero",
+    }
+    if not isinstance(p, ALIF):
+        return IntLIF(**shared)
+    bump = np.clip(np.rint(scale * p.beta), -MAX_STATE, MAX_STATE).astype(np.int64)
+    return IntALIF(**shared, d_a=integer_decay(p.rho), bump=bump)
