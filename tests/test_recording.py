@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuro.backend import Capabilities, Record, run
-from neuro.backend.conformance import Limits, draw_stimulus, example, graphs
+from neuro.backend.conformance import Limits, draw_stimulus, example, graphs, integer_example
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import CurrentInput, Graph
 from neuro.recording import Events, Recording, count, load, make, save, to_neo, to_nir, to_pandas
@@ -167,3 +167,32 @@ def test_recording_is_an_immutable_value() -> None:
     assert replace(r, backend="x").backend == "x"
     with pytest.raises(ValueError, match="read-only"):
         r.spikes["lif"].step[0] = 3
+
+
+def test_samples_of_a_recording_are_a_recording_of_their_own() -> None:
+    graph = example()
+    whole = run(graph, draw_stimulus(graph, 3, 40, 1), "reference", Record(traces="all"))
+    part = whole.select(1, 3)
+    alone = run(graph, draw_stimulus(graph, 3, 40, 1).select(1, 3), "reference", Record(traces="all"))
+    assert (part.batch, part.spikes) == (2, alone.spikes)
+    assert sum(map(len, part.spikes.values())) > 10
+    assert all(np.array_equal(part.traces[p][s], v) for p, by in alone.traces.items() for s, v in by.items())
+    assert {k: v.tolist() for k, v in part.counts.synaptic_events.items()} == {
+        k: v.tolist() for k, v in alone.counts.synaptic_events.items()
+    }
+    integers = integer_example()
+    clipped = run(integers, draw_stimulus(integers, 3, 40, 1), "reference")
+    assert clipped.select(2, 3).counts.saturations["lif"]["u"] == clipped.counts.saturations["lif"]["u"][2:]
+    with pytest.raises(DataError, match=r"samples out of range \(got 2..4; need within 0..3\)"):
+        whole.select(2, 4)
+
+
+def test_integer_recording_converts_as_a_float_one() -> None:
+    graph = integer_example()
+    r = run(graph, draw_stimulus(graph, 2, 40, 1), "reference", Record(traces="all"))
+    nodes = to_nir(r).nodes
+    assert set(nodes["ahp"].observables) == {"spikes", "u", "v", "x"}
+    assert np.array_equal(nodes["out"].observables["y"].data, r.traces["out"]["y"])
+    assert np.array_equal(r.traces["out"]["y"], np.rint(r.traces["out"]["y"])) and r.traces["out"]["y"].any()
+    assert len(to_pandas(r)) == sum(len(e) for e in r.spikes.values()) > 10
+    assert sum(len(t) for s in to_neo(r).segments for t in s.spiketrains) == len(to_pandas(r))

@@ -42,13 +42,13 @@ def simulate(graph: Graph, inputs: Mapping[str, ArrayLike], shape: tuple[int, in
         names = [*states(p), *(f"clipped {s}" for s in states(p) if isinstance(p, INTEGER) and s != "z")]
         traces[p.name] = {name: np.zeros((batch, steps, p.size), dtype) for name in names}
         signal[p.name] = traces[p.name].get("z", np.zeros(0))
-    state = {p.name: _start(p, batch) for p in graph.receivers}
+    state = {p.name: start(p, batch) for p in graph.receivers}
     for t in range(steps):
         for p in graph.receivers:
             current = np.tile(np.zeros(p.size, np.int64) if isinstance(p, INTEGER) else p.bias, (batch, 1))
             for c in graph.projections_to(p.name):
                 _deliver(c, signal[c.source], t, current)
-            state[p.name] = _STEP[type(p)](p, state[p.name], current)
+            state[p.name] = step(p, state[p.name], current)
             for name, trace in traces[p.name].items():
                 trace[:, t] = state[p.name][name]
     return traces
@@ -62,10 +62,19 @@ def _deliver(c: Projection, s: Array, t: int, current: Array) -> None:
     np.add.at(current.T, post, (weight * s[:, t - delay, pre]).T.astype(current.dtype))
 
 
-def _start(p: Receiver, batch: int) -> State:
-    """All state is zero before step 0, so nothing is reset at step 0; `wait` counts refractory steps that are left."""
+def start(p: Receiver, batch: int) -> State:
+    """Return the state before step 0: all zero, so nothing is reset at step 0; `wait` counts refractory steps that are left."""
     dtype = np.int64 if isinstance(p, INTEGER) else np.float64
     return {name: np.zeros((batch, p.size), dtype) for name in ("z", "u", "v", "a", "x", "r", "y", "wait")}
+
+
+def step(p: Receiver, last: State, current: Array) -> State:
+    """Advance a population by one step from its state before it.
+
+    current, (batch, size): of float populations I(t), bias included; of integer ones what arrives in u, int64.
+    """
+    now: State = _STEP[type(p)](p, last, current)
+    return now
 
 
 # ------------------------------------------------------------------------------------------------------ float graphs

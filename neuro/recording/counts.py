@@ -28,6 +28,15 @@ class Counts:
     neuron_updates: Mapping[str, int]
     saturations: Mapping[str, Mapping[str, NDArray[np.int64]]] = field(default_factory=dict)
 
+    def select(self, start: int, stop: int) -> Counts:
+        """Return the counts of samples start..stop-1."""
+        return Counts(
+            spikes={name: n[start:stop] for name, n in self.spikes.items()},
+            synaptic_events={name: n[start:stop] for name, n in self.synaptic_events.items()},
+            neuron_updates=self.neuron_updates,
+            saturations={p: {s: n[start:stop] for s, n in by.items()} for p, by in self.saturations.items()},
+        )
+
 
 def count(
     graph: Graph, spikes: Mapping[str, Events], currents: Mapping[str, NDArray[np.float64]], batch: int, steps: int

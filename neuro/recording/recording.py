@@ -43,6 +43,20 @@ class Recording:
         seconds = self.batch * self.sizes[population] * self.steps * self.dt_ms / 1000
         return float(self.counts.spikes[population].sum() / seconds) if seconds else 0.0
 
+    def select(self, start: int, stop: int) -> Recording:
+        """Return samples start..stop-1 as a recording of their own, with copies of their traces; wall_time_s stays that of all."""
+        if not 0 <= start < stop <= self.batch:
+            raise DataError(
+                f"recording: samples out of range (got {start}..{stop}; need within 0..{self.batch}). Choose others."
+            )
+        return replace(
+            self,
+            batch=stop - start,
+            spikes={name: e.select(start, stop) for name, e in self.spikes.items()},
+            traces={p: {s: v[start:stop].copy() for s, v in states.items()} for p, states in self.traces.items()},
+            counts=self.counts.select(start, stop),
+        )
+
 
 def make(
     graph: Graph,
