@@ -21,7 +21,7 @@ from neuro.errors import (
 
 if TYPE_CHECKING:
     from neuro.backend import Record, Stimulus, run
-    from neuro.deploy import quantize
+    from neuro.deploy import placement, quantize
     from neuro.graph import (
         AHP,
         ALIF,
@@ -73,6 +73,7 @@ __all__ = [
     "__version__",
     "int_projections",
     "load",
+    "placement",
     "quantize",
     "run",
     "save",
@@ -80,6 +81,7 @@ __all__ = [
 ]
 
 _ROOM_OF = {
+    "placement": "deploy",
     "quantize": "deploy",
     "int_projections": "graph",
     "IntProjection": "graph",

@@ -2,6 +2,8 @@
 
 from neuro.deploy.ahp import AhpFit, AhpNote, to_ahp
 from neuro.deploy.behaviour import Behaviour, distance, observe
+from neuro.deploy.cores import Core, Placement, placement
+from neuro.deploy.limits import Broken
 from neuro.deploy.note import PopulationChange, ProjectionChange, QuantizeNote
 from neuro.deploy.profiles import PROFILES, Profile, Source, profile
 from neuro.deploy.quantization import quantize
@@ -11,6 +13,9 @@ __all__ = [
     "AhpFit",
     "AhpNote",
     "Behaviour",
+    "Broken",
+    "Core",
+    "Placement",
     "PopulationChange",
     "Profile",
     "ProjectionChange",
@@ -18,6 +23,7 @@ __all__ = [
     "Source",
     "distance",
     "observe",
+    "placement",
     "profile",
     "quantize",
     "to_ahp",
