@@ -45,7 +45,7 @@ install: .venv/installed
 .venv/installed: .venv/torch constraints.txt pyproject.toml $(KERNELS)
 	@echo "make: packages and kernels"
 	@$(PIP) scikit-build-core cmake ninja
-	@$(PIP) --no-build-isolation --editable '.[train,brian2,report,dev]'
+	@$(PIP) --no-build-isolation --editable '.[train,brian2,nengo,report,dev]'
 	@touch $@
 
 # Says itself what to install where no Python 3.10 is found.

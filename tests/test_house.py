@@ -41,11 +41,11 @@ ORDER = {
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
 CONTRACT = {"errors", "graph", "recording", "backend"}
-SIMULATORS = {"neuro_brian2": {"brian2"}, "neuro_lava": {"lava"}}
+SIMULATORS = {"neuro_brian2": {"brian2"}, "neuro_lava": {"lava"}, "neuro_nengo": {"nengo"}}
 
 CORE = ("errors", "seeds", "graph", "recording", "backend")  # import on Python 3.10 with numpy and h5py
 WITH_HYPOTHESIS = ("neuro.backend.conformance", "neuro.backend.integer_graphs")  # for the tests of backends
-HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "neuro_brian2", "neuro_lava")
+HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "nengo", *SIMULATORS)
 NEWER_THAN_3_10 = {"tomllib", "Self", "StrEnum", "assert_never", "ExceptionGroup", "override", "batched"}
 
 
@@ -190,7 +190,7 @@ def test_no_circle_between_modules() -> None:
 
 
 def test_neuro_does_not_know_the_backend_packages() -> None:
-    known = {folder.name for folder in BACKENDS.iterdir() if folder.is_dir()} | {"brian2", "lava"}
+    known = {folder.name for folder in BACKENDS.iterdir() if folder.is_dir()} | {"brian2", "lava", "nengo"}
     wrong = [
         f"{m.path.relative_to(ROOT)}:{f.line} imports {f.target}"
         for m in NEURO

@@ -133,7 +133,7 @@ def test_compile_names_the_feature_and_who_can() -> None:
 
 
 def test_our_backends_are_found_by_entry_point() -> None:
-    assert names()[:2] == ["engine", "reference"] and {"brian2", "lava"} <= set(names())
+    assert names()[:2] == ["engine", "reference"] and {"brian2", "lava", "nengo"} <= set(names())
 
 
 def test_unknown_backend_names_the_nearest() -> None:
