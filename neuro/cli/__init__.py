@@ -1,4 +1,4 @@
-"""The command line: train, export, show, run, compare, backends.
+"""The command line: train, export, show, run, compare, diff, backends.
 
 Torch, simulators and matplotlib are loaded by the commands that need them, when they need them.
 """

@@ -7,24 +7,24 @@ from typing import Annotated
 
 import typer
 
+from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, TaskData, TaskName, TaskOptions
+
 
 def compare(
-    graph: Annotated[Path, typer.Argument(help="Graph file.", metavar="GRAPH.H5")],
+    graph: GraphFile,
     backends: Annotated[
         str | None,
         typer.Option(
             "--backends",
             "-b",
-            help="Backends, with commas: engine,brian2,lava. [default: all installed but the slow reference]",
+            help="Backends, with commas: engine,brian2,lava. [default: all installed that run this kind of graph, but the "
+            "slow reference]",
         ),
     ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option("--task", "-t", help="Task that drives the graph. [default: the one it was trained for]"),
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")] = None,
-    split: Annotated[str, typer.Option("--split", help="Which samples: test or validation.")] = "test",
-    samples: Annotated[int, typer.Option("--samples", "-n", min=1, help="How many samples, from the first on.")] = 50,
+    task: TaskName = None,
+    data: TaskData = None,
+    split: Split = "test",
+    samples: Samples = 50,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for tables and rasters. [default: GRAPH-compare beside the graph]"),
@@ -33,26 +33,32 @@ def compare(
     rasters: Annotated[
         bool, typer.Option("--rasters/--no-rasters", help="Draw the rasters (needs matplotlib).")
     ] = True,
+    find: Annotated[
+        bool, typer.Option("--find", help="Explain the first difference: states, arrivals, and which one is wrong.")
+    ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Exit with 0 even if a backend is not available.")
     ] = False,
-    task_option: Annotated[
-        list[str] | None, typer.Option("--task-option", help="A parameter of the task, KEY=VALUE. Repeatable.")
-    ] = None,
-    backend_option: Annotated[
-        list[str] | None,
-        typer.Option("--backend-option", help="An option, BACKEND.KEY=VALUE, as brian2.target=cython. Repeatable."),
-    ] = None,
+    task_option: TaskOptions = None,
+    backend_option: BackendOptions = None,
 ) -> None:
     """Compare backends on one graph: accuracy, activity, time, and parity, bit for bit in every spike and state.
 
-    Writes comparison.json, comparison.md and raster plots. A backend that cannot run is a row that says why.
-    Exit code 1: a backend that has to agree does not, or one broke. 3: one that was asked for is not available.
+    Writes comparison.json, comparison.md and raster plots, and with --find divergence.md and its plot. A backend that cannot run is
+    a row that says why. Exit code 1: a backend that has to agree does not, or one broke. 3: one that was asked for is not available.
     """
     from neuro import backend as registry
     from neuro.cli import console, options
     from neuro.graph import load
-    from neuro.report import Candidate, table, write_rasters, write_tables
+    from neuro.report import (
+        Candidate,
+        explain_first,
+        explanation_table,
+        table,
+        write_explanation,
+        write_rasters,
+        write_tables,
+    )
     from neuro.report import compare as compare_backends
 
     net = load(graph)
@@ -61,7 +67,9 @@ def compare(
     }
     job = options.task_of(net, task, settings, data)
     if backends is None:
-        names = [name for name in registry.names() if name != "reference"]
+        names, left_out = _able([name for name in registry.names() if name != "reference"], net.semantics)
+        if left_out:
+            typer.echo(f"left out, as they do not run graphs of {net.semantics} semantics: {', '.join(left_out)}")
     else:
         names = [name.strip() for name in backends.split(",") if name.strip()]
     if rasters:
@@ -76,8 +84,31 @@ def compare(
     if rasters:
         with console.progress("rasters"):
             paths += write_rasters(found, folder)
+    explanation = explain_first(found) if find else None
+    if explanation is not None:
+        console.out().print(explanation_table(explanation))
+        paths += write_explanation(explanation, folder, plot=rasters)
+    elif find:
+        typer.echo("find: no two backends differ")
     typer.echo(f"written into {folder}: {', '.join(p.name for p in paths)}")
     if found.failed:
         raise typer.Exit(1)
     if found.missing and backends is not None and not allow_missing:
         raise typer.Exit(3)
+
+
+def _able(names: list[str], semantics: str) -> tuple[list[str], list[str]]:
+    """Part backends into those that run graphs of these semantics and those that do not; one that does not import stays: its row
+    says why.
+    """
+    from neuro import backend as registry
+
+    able: list[str] = []
+    left_out: list[str] = []
+    for name in names:
+        try:
+            runs = semantics in registry.get(name).capabilities.semantics
+        except Exception:  # what a package does when it is imported is its own affair
+            runs = True
+        (able if runs else left_out).append(name)
+    return able, left_out

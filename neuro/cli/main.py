@@ -9,13 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 from neuro import __version__
-from neuro.cli import backends, compare, export, run, show, train
+from neuro.cli import backends, compare, diff, export, run, show, train
 from neuro.errors import NeuroError
 
 EXIT_PROBLEM, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 130
 _EPILOG = (
-    "Exit codes: 0 done; 1 backends that have to agree do not, or one broke; 2 a mistake in what was given, told on stderr; "
-    "3 a backend that was asked for is not available; 130 interrupted."
+    "Exit codes: 0 done; 1 backends that have to agree do not, or one broke, or two recordings differ; 2 a mistake in what was "
+    "given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
 )
 
 
@@ -83,4 +83,5 @@ app.command("export")(export.export)
 app.command("show")(show.show)
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
+app.command("diff")(diff.diff)
 app.add_typer(backends.app, name="backends")

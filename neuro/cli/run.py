@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, TaskData, TaskName, TaskOptions
+
+if TYPE_CHECKING:
+    from neuro.metrics import Activity
+    from neuro.recording import Recording
+
 
 def run(
-    graph: Annotated[Path, typer.Argument(help="Graph file.", metavar="GRAPH.H5")],
+    graph: GraphFile,
     backend: Annotated[str, typer.Option("--backend", "-b", help="Backend: see 'neuro backends'.")] = "engine",
-    task: Annotated[
-        str | None,
-        typer.Option("--task", "-t", help="Task that drives the graph. [default: the one it was trained for]"),
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")] = None,
-    split: Annotated[str, typer.Option("--split", help="Which samples: test or validation.")] = "test",
-    samples: Annotated[int, typer.Option("--samples", "-n", min=1, help="How many samples, from the first on.")] = 50,
+    task: TaskName = None,
+    data: TaskData = None,
+    split: Split = "test",
+    samples: Samples = 50,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the recording to this HDF5 file.")
     ] = None,
-    traces: Annotated[bool, typer.Option("--traces", help="Record all states (v, a, y), too. Large.")] = False,
-    task_option: Annotated[
-        list[str] | None, typer.Option("--task-option", help="A parameter of the task, KEY=VALUE. Repeatable.")
+    traces: Annotated[bool, typer.Option("--traces", help="Record all states (v, a, y, u, x), too. Large.")] = False,
+    save_stimulus: Annotated[
+        Path | None, typer.Option("--save-stimulus", help="Write what drove the graph to this HDF5 file.")
     ] = None,
-    backend_option: Annotated[
-        list[str] | None, typer.Option("--backend-option", help="An option of the backend, KEY=VALUE. Repeatable.")
-    ] = None,
+    task_option: TaskOptions = None,
+    backend_option: BackendOptions = None,
 ) -> None:
     """Run a graph on one backend: accuracy, activity, and a recording with every spike."""
     from neuro import backend as backends
@@ -45,6 +47,9 @@ def run(
     fit = match(net, job)
     given = options.backend_options(backend_option or (), [backend])[backend]
     batch = job.fixed(split, 0, samples)
+    stimulus = fit.stimulus(net, batch)
+    if save_stimulus is not None:
+        stimulus.save(save_stimulus)
     record = backends.Record(traces="all" if traces else {fit.readout: ("y",)})
     with console.progress(f"{backend}: {samples} samples") as tell:
         tell(0, 0, f"{backend}: building")
@@ -52,23 +57,39 @@ def run(
         program = chosen.compile(net)
         try:
             tell(0, 0, f"{backend}: running {samples} samples")
-            recording = program.run(fit.stimulus(net, batch), record)
+            recording = program.run(stimulus, record)
         finally:
             program.close()
-    n_right, n_decisions = fit.score(recording, batch)
-    a = activity(recording)
-    typer.echo(f"{job.name}, {samples} {split} samples of {job.steps} steps of {job.dt_ms:g} ms, on {backend}")
+    kind = ", integer semantics" if net.semantics == "integer" else ""
+    typer.echo(f"{job.name}, {samples} {split} samples of {job.steps} steps of {job.dt_ms:g} ms, on {backend}{kind}")
+    for name, text in _rows(recording, activity(recording), fit.score(recording, batch)):
+        typer.echo(f"  {name:<16}{text}")
+    if output is not None:
+        save(recording, output)
+        typer.echo(f"recording: {output}")
+
+
+def _rows(recording: Recording, a: Activity, score: tuple[int, int]) -> list[tuple[str, str]]:
+    """Return what is printed of a run: a name and a text a line."""
+    n_right, n_decisions = score
     rows = [
         ("accuracy", f"{100 * n_right / max(n_decisions, 1):.1f} % ({n_right} of {n_decisions} decisions)"),
         ("mean rate", f"{a.mean_rate_hz:.2f} Hz"),
         *((f"  {p}", f"{r:.2f} Hz, {100 * a.silent_fraction[p]:.0f} % silent") for p, r in a.rate_hz.items()),
         ("spikes", f"{a.spikes_per_inference:.1f} an inference (and {a.input_spikes_per_inference:.1f} of inputs)"),
         ("synaptic events", f"{a.synaptic_events_per_inference:.0f} an inference"),
+    ]
+    if recording.counts.saturations:
+        rows.append(("clips", _clips(recording)))
+    return [
+        *rows,
         ("wall time", f"{recording.wall_time_s:.3f} s"),
         ("versions", ", ".join(f"{k} {v}" for k, v in recording.versions.items())),
     ]
-    for name, text in rows:
-        typer.echo(f"  {name:<16}{text}")
-    if output is not None:
-        save(recording, output)
-        typer.echo(f"recording: {output}")
+
+
+def _clips(recording: Recording) -> str:
+    """Say how many sums were clipped to the width of their state, and which."""
+    found = {f"{p} {s}": int(n.sum()) for p, by in recording.counts.saturations.items() for s, n in by.items()}
+    where = ", ".join(f"{name} {n}" for name, n in found.items() if n)
+    return f"{sum(found.values())} sums in all samples" + (f" ({where})" if where else "")

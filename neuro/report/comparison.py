@@ -3,111 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
 
 from neuro import backend as backends
-from neuro.backend import Backend, Program, Record, Stimulus
+from neuro.backend import Backend, Program, Record
 from neuro.errors import DataError, NeuroError, UnsupportedError
 from neuro.graph import Graph, states
-from neuro.metrics import Activity, Parity, activity, compare_recordings, merge
+from neuro.metrics import Parity, activity, compare_recordings, merge
 from neuro.recording import Recording
 from neuro.report.fit import Fit, match
-from neuro.tasks import Batch, Task
+from neuro.report.outcome import Candidate, Comparison, Given, Group, Pair, Row, Status
+from neuro.tasks import Task
 
-Status = Literal["ok", "unavailable", "failed"]
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what is done now)."""
 
 _GROUP_BYTES = 2**28
 """Most memory for the states that two recordings of one group of samples hold."""
 _BASES = ("reference", "engine")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A backend to compare: its registered name and the options of its constructor."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one backend gave.
-
-    status: "ok"; "unavailable" (it cannot run here, or not this graph); "failed" (it broke). reason: why, if not ok.
-    n_right, n_decisions: of the task. activity: None if not ok. versions: of the simulator and its parts.
-    build_s: compiling the graph, s. wall_time_s: the runs alone, as the backend measured them.
-    parity: against the base; None for the base itself, if not ok, or if the base broke.
-    """
-
-    backend: str
-    options: Mapping[str, Any]
-    status: Status
-    reason: str = ""
-    n_right: int = 0
-    n_decisions: int = 0
-    activity: Activity | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-    build_s: float = 0.0
-    wall_time_s: float = 0.0
-    parity: Parity | None = None
-
-    @property
-    def accuracy(self) -> float:
-        """Return the share of right decisions; NaN without any."""
-        return self.n_right / self.n_decisions if self.n_decisions else float("nan")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """Consecutive samples that run together: the number of the first in its split, and what drives them."""
-
-    first_sample: int
-    batch: Batch
-    stimulus: Stimulus
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Consecutive samples that ran together, and what one backend recorded of them, all states included."""
-
-    given: Given
-    recording: Recording
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One graph on one task, on several backends.
-
-    base: name of the backend whose recording the others are held to ("" if none could run). rows: in the order asked for.
-    sample: the one that a picture shows. groups: by backend, of the base the group that holds this sample, and of each backend
-    that differs the group where it first does.
-    """
-
-    graph: Graph
-    task: str
-    split: str
-    n_samples: int
-    steps: int
-    fit: Fit
-    base: str
-    rows: tuple[Row, ...]
-    sample: int = 0
-    groups: Mapping[str, Group] = field(default_factory=dict, repr=False)
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether a backend broke, or differs where both are exact."""
-        return any(r.status == "failed" or (r.parity is not None and r.parity.failed) for r in self.rows)
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Return the backends that cannot run here, or not this graph."""
-        return tuple(r.backend for r in self.rows if r.status == "unavailable")
 
 
 def compare(
@@ -155,6 +70,7 @@ def compare(
         graph=graph, task=task.name, split=split, n_samples=n_samples, steps=task.steps, fit=fit,
         base=base.name if base else "", rows=tuple(track.row() for track in tracks), sample=sample,
         groups={track.name: track.kept for track in tracks if track.kept is not None},
+        pairs={track.name: track.pair for track in tracks if track.pair is not None},
     )  # fmt: skip
 
 
@@ -183,6 +99,7 @@ class _Track:
     def __init__(self, candidate: Candidate, sample: int, meter: _Meter) -> None:
         self.name, self._sample = candidate.name, sample
         self.kept: Group | None = None
+        self.pair: Pair | None = None
         self.last: Recording | None = None
         self._row = Row(backend=candidate.name, options=dict(candidate.options), status="ok")
         self._program: Program | None = None
@@ -249,13 +166,20 @@ class _Track:
             self.kept = group if self._sample in held else self.kept
         elif base is not None and base.runs:
             assert base.last is not None
-            self._hold(group, compare_recordings(base.last, recording))
+            self._hold(group, base.last, compare_recordings(base.last, recording))
 
-    def _hold(self, group: Group, parity: Parity) -> None:
-        """Remember a parity; keep the group if no earlier one parts at an earlier step."""
+    def _hold(self, group: Group, base: Recording, parity: Parity) -> None:
+        """Remember a parity; keep the group, and the sample that parts, if no earlier group parts at an earlier step."""
         earlier = [p.divergence.step for _, p in self._parities if p.divergence]
         if parity.divergence and all(parity.divergence.step < step for step in earlier):
             self.kept = group
+            k = parity.divergence.sample
+            self.pair = Pair(
+                sample=group.given.first_sample + k,
+                stimulus=group.given.stimulus.select(k, k + 1),
+                base=base.select(k, k + 1),
+                other=group.recording.select(k, k + 1),
+            )
         self._parities.append((group.given.first_sample, parity))
 
     def _stop(self, status: Status, why: Exception | str) -> None:
@@ -270,10 +194,17 @@ class _Track:
         return replace(
             self._row,
             activity=activity(self._recordings),
+            saturations=_saturations(self._recordings),
             versions=self._recordings[0].versions,
             wall_time_s=sum(r.wall_time_s for r in self._recordings),
             parity=merge(parities, firsts) if len(parities) == len(self._recordings) else None,
         )
+
+
+def _saturations(recordings: Sequence[Recording]) -> dict[str, dict[str, int]]:
+    """Add up the clips of groups of samples."""
+    counted = [r.counts.saturations for r in recordings]
+    return {p: {s: sum(int(c[p][s].sum()) for c in counted) for s in by} for p, by in counted[0].items()}
 
 
 def _nothing() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from neuro.metrics import Explanation, explain
 from neuro.report import tables
 from neuro.report.answer import Answer
-from neuro.report.comparison import Comparison, Group
+from neuro.report.divergence import explanation_markdown
+from neuro.report.outcome import Comparison, Group
 
 
 def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
@@ -34,6 +37,33 @@ def write_rasters(comparison: Comparison, folder: str | Path) -> list[Path]:
         if row.parity is not None and row.parity.divergence is not None:
             d, group = row.parity.divergence, comparison.groups[row.backend]
             paths += _raster(comparison, row.backend, group, d.sample, folder / f"raster-{row.backend}", d.step)
+    return paths
+
+
+def explain_first(comparison: Comparison) -> Explanation | None:
+    """Explain the first difference of any backend from the base: the smallest (step, sample). None if all agree."""
+    differ = [
+        (row.parity.divergence.step, row.parity.divergence.sample, k, row.backend)
+        for k, row in enumerate(comparison.rows)
+        if row.parity is not None and row.parity.divergence is not None
+    ]
+    if not differ:
+        return None
+    pair = comparison.pairs[min(differ)[-1]]
+    found = explain(pair.base, pair.other, comparison.graph, currents=pair.stimulus.currents)
+    assert found is not None
+    return replace(found, divergence=replace(found.divergence, sample=pair.sample))
+
+
+def write_explanation(explanation: Explanation, folder: str | Path, *, plot: bool = True) -> list[Path]:
+    """Write divergence.md, and divergence.png and .svg if plot (needs matplotlib); return their paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [_write(folder / "divergence.md", explanation_markdown(explanation))]
+    if plot:
+        from neuro.report.divergence_plot import KINDS, save_plot  # matplotlib: only where pictures are wanted
+
+        paths += [save_plot(explanation, folder / f"divergence{kind}") for kind in KINDS]
     return paths
 
 

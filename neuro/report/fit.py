@@ -46,12 +46,14 @@ def match(graph: Graph, task: Task) -> Fit:
     Raises: DataError, naming everything that does not fit: number, kind and size of inputs and readouts, the step dt.
     """
     where = f"task '{task.name}' on graph '{graph.name or graph.sha256[:12]}'"
-    wanted = _KIND[task.input_kind]
+    wanted, readout = _KIND[task.input_kind], "IntLI" if graph.semantics == "integer" else "LI"
     found = []
     if [(kind(p), p.size) for p in graph.inputs] != [(wanted, task.n_in)]:
         found.append(f"{where}: inputs do not fit (got {_shown(graph.inputs)}; need one {wanted} of size {task.n_in})")
     if [p.size for p in graph.readouts] != [task.n_out]:
-        found.append(f"{where}: readouts do not fit (got {_shown(graph.readouts)}; need one LI of size {task.n_out})")
+        found.append(
+            f"{where}: readouts do not fit (got {_shown(graph.readouts)}; need one {readout} of size {task.n_out})"
+        )
     if graph.dt_ms != task.dt_ms:
         found.append(f"{where}: time step differs (got {graph.dt_ms:g} ms; need {task.dt_ms:g} ms)")
     if found:

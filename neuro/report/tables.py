@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from neuro.metrics import Divergence, Parity
-from neuro.report.comparison import Comparison, Row
+from neuro.report.outcome import Comparison, Row
 
 FORM = "neuro-comparison"
 SCHEMA_VERSION = 1
@@ -30,24 +30,22 @@ _COLUMNS = (
 def table(comparison: Comparison) -> Lines:
     """Return a rich table with one row a backend, and below it the whole text of every difference and refusal."""
     grid = Table(title=_title(comparison), title_justify="left", title_style="bold", header_style="bold")
-    for name, side in _COLUMNS:
+    for name, side in _columns(comparison):
         grid.add_column(name, justify=side, no_wrap=name != "parity", vertical="top")  # type: ignore[arg-type]
     for row in comparison.rows:
-        cells = _cells(row, comparison.base)
+        cells = _cells(row, comparison)
         grid.add_row(*(Text(cell) for cell in cells[:-1]), Text(cells[-1], style=_style(row, comparison.base)))
-    notes = [Text(f"{row.backend}: {note}") for row in comparison.rows for note in _notes(row)]
+    notes = [Text(f"{row.backend}: {note}") for row in comparison.rows for note in _notes(row, comparison)]
     return Lines(grid, *notes)
 
 
 def markdown(comparison: Comparison) -> str:
     """Return the table and its notes as Markdown."""
-    names = [name.replace("\n", ", " if name.endswith(("Hz", "\ns")) else " ") for name, _ in _COLUMNS]
-    rule = ["---:" if side == "right" else "---" for _, side in _COLUMNS]
-    rows = [
-        [cell.replace("\n", "; ").replace("|", "\\|") for cell in _cells(r, comparison.base)] for r in comparison.rows
-    ]
+    names = [name.replace("\n", ", " if name.endswith(("Hz", "\ns")) else " ") for name, _ in _columns(comparison)]
+    rule = ["---:" if side == "right" else "---" for _, side in _columns(comparison)]
+    rows = [[cell.replace("\n", "; ").replace("|", "\\|") for cell in _cells(r, comparison)] for r in comparison.rows]
     lines = ["| " + " | ".join(cells) + " |" for cells in (names, rule, *rows)]
-    notes = [f"- {row.backend}: {note}" for row in comparison.rows for note in _notes(row)]
+    notes = [f"- {row.backend}: {note}" for row in comparison.rows for note in _notes(row, comparison)]
     versions = [f"- {row.backend}: {_versions(row)}" for row in comparison.rows if row.versions]
     return "\n".join([_title(comparison) + ".", "", *lines, "", *notes, *versions]).rstrip() + "\n"
 
@@ -61,6 +59,7 @@ def as_json(comparison: Comparison) -> str:
         "graph": {
             "name": graph.name,
             "sha256": graph.sha256,
+            "semantics": graph.semantics,
             "exact": graph.exact,
             "dt_ms": graph.dt_ms,
             "n_neurons": sum(p.size for p in graph.neurons),
@@ -80,13 +79,18 @@ def _title(c: Comparison) -> str:
     name = f"'{c.graph.name}' " if c.graph.name else ""
     return (
         f"{c.task}, {c.n_samples} {c.split} samples of {c.steps} steps of {c.graph.dt_ms:g} ms, "
-        f"on graph {name}{c.graph.sha256[:12]}"
+        f"on graph {name}{c.graph.sha256[:12]}{', integer semantics' if c.graph.semantics == 'integer' else ''}"
     )
 
 
-def _cells(row: Row, base: str) -> list[str]:
+def _columns(c: Comparison) -> tuple[tuple[str, str], ...]:
+    """Return the columns: those of every graph, and the clips of an integer one."""
+    return (*_COLUMNS[:5], *((("clips", "right"),) if c.graph.semantics == "integer" else ()), *_COLUMNS[5:])
+
+
+def _cells(row: Row, c: Comparison) -> list[str]:
     if row.status != "ok" or row.activity is None:
-        return [row.backend, *["-"] * (len(_COLUMNS) - 2), row.status]
+        return [row.backend, *["-"] * (len(_columns(c)) - 2), row.status]
     a = row.activity
     return [
         row.backend,
@@ -94,9 +98,10 @@ def _cells(row: Row, base: str) -> list[str]:
         f"{a.spikes_per_inference:.1f}",
         f"{a.mean_rate_hz:.2f}",
         f"{a.synaptic_events_per_inference:.0f}",
+        *([str(row.n_clips)] if c.graph.semantics == "integer" else []),
         f"{row.build_s:.2f}",
         f"{row.wall_time_s:.2f}",
-        _parity(row, base),
+        _parity(row, c.base),
     ]
 
 
@@ -125,12 +130,19 @@ def _style(row: Row, base: str) -> str:
     return "green" if row.parity is not None and row.parity.exact else ""
 
 
-def _notes(row: Row) -> list[str]:
+def _notes(row: Row, c: Comparison) -> list[str]:
     if row.reason:
         return [row.reason]
+    if row.backend in c.miscounted:
+        base = next(r for r in c.rows if r.backend == c.base)
+        return [f"agrees in every state, but counts other clips than {c.base}: {_clips(row)}; {c.base}: {_clips(base)}"]
     if row.parity is not None and (not row.parity.exact or not row.parity.asserted):
         return [str(row.parity)]
     return []
+
+
+def _clips(row: Row) -> str:
+    return ", ".join(f"{p} {s} {n}" for p, by in row.saturations.items() for s, n in by.items() if n) or "none"
 
 
 def _versions(row: Row) -> str:
@@ -155,6 +167,8 @@ def _row_data(row: Row) -> dict[str, Any]:
         "input_spikes_per_inference": a and a.input_spikes_per_inference,
         "synaptic_events_per_inference": a and a.synaptic_events_per_inference,
         "silent_fraction": a and dict(a.silent_fraction),
+        "n_clips": row.n_clips,
+        "saturations": {p: dict(by) for p, by in row.saturations.items()},
         "build_s": row.build_s,
         "wall_time_s": row.wall_time_s,
         "parity": row.parity and _parity_data(row.parity),

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from neuro.backend import Availability, Backend, Capabilities, Program, Record, Stimulus, get
+from neuro.backend import Availability, Backend, Capabilities, Program, Record, Stimulus, get, require
 from neuro.errors import UnsupportedError
-from neuro.graph import Graph
+from neuro.graph import FLOAT_KINDS, INTEGER_KINDS, Graph, Projection
 from neuro.recording import Events, Recording
 
-NAMES = ("differs", "breaks", "absent", "picky", "rough", "stopped", "chokes", "explodes", "unimportable")
+NAMES = (
+    "differs", "breaks", "absent", "picky", "rough", "stopped", "chokes", "late", "miscounts", "explodes", "unimportable",
+)  # fmt: skip
 AT = {"sample": 3, "step": 40, "unit": 2}
 """Where `Differs` has one spike more, or one less."""
+LATE = 3
+"""The synapse of 'in->lif' that `Late` delays."""
 
 
 class _Engine:
@@ -24,6 +29,7 @@ class _Engine:
     capabilities = Capabilities()
 
     def compile(self, graph: Graph) -> Program:
+        require(self, graph)
         return _Program(self, get("engine").compile(graph))
 
     def is_available(self) -> Availability:
@@ -63,6 +69,37 @@ class Rough(Differs):
 
     def change(self, recording: Recording) -> Recording:
         return replace(super().change(recording), exact=False)
+
+
+class Late(_Engine):
+    """One synapse of 'in->lif' delivers a step late, LATE of them; floats and integers."""
+
+    name = "late"
+    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
+
+    def compile(self, graph: Graph) -> Program:
+        self._sha256 = graph.sha256
+        return super().compile(replace(graph, projections=tuple(self._delayed(c) for c in graph.projections)))
+
+    def change(self, recording: Recording) -> Recording:
+        return replace(recording, graph_sha256=self._sha256)
+
+    def _delayed(self, c: Projection) -> Projection:
+        late = c.target == "lif" and c.source == "in"
+        return replace(c, delay=c.delay + (np.arange(c.size) == LATE)) if late else c
+
+
+class Miscounts(Late):
+    """Right in every state, and counts one clip too many."""
+
+    name = "miscounts"
+
+    def change(self, recording: Recording) -> Recording:
+        clips = {p: {s: n + (s == "y") for s, n in by.items()} for p, by in recording.counts.saturations.items()}
+        return replace(super().change(recording), counts=replace(recording.counts, saturations=clips))
+
+    def _delayed(self, c: Projection) -> Projection:
+        return c
 
 
 class Breaks(_Engine):

@@ -1,0 +1,26 @@
+"""Declare the options that several commands share, once. Imports nothing that is slow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GraphFile = Annotated[Path, typer.Argument(help="Graph file.", metavar="GRAPH.H5")]
+TaskName = Annotated[
+    str | None, typer.Option("--task", "-t", help="Task that drives the graph. [default: the one it was trained for]")
+]
+TaskData = Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")]
+TaskOptions = Annotated[
+    list[str] | None, typer.Option("--task-option", help="A parameter of the task, KEY=VALUE. Repeatable.")
+]
+Split = Annotated[str, typer.Option("--split", help="Which samples: test or validation.")]
+Samples = Annotated[int, typer.Option("--samples", "-n", min=1, help="How many samples, from the first on.")]
+BackendOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend-option",
+        help="An option of a backend, BACKEND.KEY=VALUE, as brian2.target=cython; KEY=VALUE where there is one. Repeatable.",
+    ),
+]
