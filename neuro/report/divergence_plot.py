@@ -47,7 +47,10 @@ def divergence_plot(e: Explanation) -> Figure:
     axes[-1].set_xlabel("step")
     d = e.divergence
     axes[0].set_title(
-        f"{d.population}[{d.neuron}], sample {d.sample}: {d.state} parts at step {d.step}", loc="left", fontsize=10
+        f"{d.population}[{d.neuron}], sample {d.sample}: {d.state} parts at step {d.step}",
+        loc="left",
+        fontsize=10,
+        pad=18.0,
     )
     return figure
 
