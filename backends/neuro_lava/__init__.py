@@ -5,5 +5,6 @@ This package imports on any Python >= 3.10, without Lava: what it can do and whi
 """
 
 from neuro_lava.backend import LavaBackend, LavaProgram
+from neuro_lava.stock import Plan, plan_stock
 
-__all__ = ["LavaBackend", "LavaProgram"]
+__all__ = ["LavaBackend", "LavaProgram", "Plan", "plan_stock"]

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro.backend import Availability, Capabilities, Environment, Progress, Record, Stimulus, probe, require
-from neuro.errors import UnsupportedError
+from neuro.errors import UnsupportedError, nearest
 from neuro.graph import FLOAT_KINDS, INTEGER, INTEGER_KINDS, CurrentInput, Graph, SpikeInput
 from neuro.graph import states as states_of
 from neuro.recording import Events, Recording, make
 from neuro_lava import exchange, sizing
+from neuro_lava.hardware import require_board
+from neuro_lava.stock import NOTHING_STOCK, Plan, plan_stock
+from neuro_lava.wiring import parts
 
 if TYPE_CHECKING:
     from neuro_lava.simulation import Simulation
@@ -25,30 +28,55 @@ ENVIRONMENT = Environment(
     name="lava", python="3.10", requirements=("lava-nc==0.10.0", "h5py>=3.8"), module="lava.magma"
 )
 
+TARGETS = ("simulation", "hardware")
 Outcome = dict[str, dict[str, NDArray[Any]]]
 
 
 class LavaBackend:
     """Run graphs as Lava Processes, bit for bit as the golden model: float ones in doubles, integer ones in fixed point.
 
-    Parameters: batch, the most samples to run side by side (default: what fits in 1 GiB); progress, called about every
-    hundred steps with (steps done, steps of all groups, "lava").
+    Parameters: batch, the most samples to run side by side (default: what fits in 1 GiB); stock, run on Lava's own LIF, Sparse
+    and DelaySparse what they compute exactly (`plan_stock`), the rest on our Processes; target, "simulation", or "hardware":
+    all neurons of a graph on a Loihi board, by stock Processes (see docs/backends.md); progress, called about every hundred
+    steps with (steps done, steps of all groups, "lava").
     """
 
     name = "lava"
     capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
     environment = ENVIRONMENT
 
-    def __init__(self, *, batch: int | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        batch: int | None = None,
+        stock: bool = False,
+        target: str = "simulation",
+        progress: Progress | None = None,
+    ) -> None:
         if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
             raise UnsupportedError(
                 f"backend 'lava': batch out of range (got {batch!r}; need a whole number >= 1). Give a number of samples."
             )
+        if not isinstance(stock, bool):
+            raise UnsupportedError(f"backend 'lava': stock not understood (got {stock!r}; need true or false).")
+        if target not in TARGETS:
+            hint = nearest(str(target), TARGETS) or "Choose one."
+            raise UnsupportedError(
+                f"backend 'lava': unknown target (got {target!r}; need one of {', '.join(TARGETS)}). {hint}"
+            )
         self._batch, self._progress = batch, progress
+        self._stock, self._hardware = stock, target == "hardware"
 
     def compile(self, graph: Graph) -> LavaProgram:
-        """Prepare a graph. Raises UnsupportedError without Lava; the network is built for the first run's samples."""
+        """Prepare a graph; the network is built for the first run's samples.
+
+        Raises: UnsupportedError without Lava, for a graph of which nothing can be stock if it is to be, and for the target
+        "hardware" without a board, or with a graph that does not fit it: with every reason.
+        """
         require(self, graph)
+        if self._hardware:
+            require_board()
+        plan = self._plan(graph)
         try:
             from neuro_lava.simulation import Simulation
         except ImportError as err:
@@ -57,7 +85,26 @@ class LavaBackend:
                 "Python 3.10 with lava-nc 0.10.0). Run 'neuro backends install lava' and get it with "
                 "neuro.backend.get('lava')."
             ) from err
-        return LavaProgram(graph, partial(Simulation, graph), self._batch, self._progress)
+        batch = (
+            1 if self._hardware and self._batch is None else self._batch
+        )  # samples side by side are copies on the chip
+        return LavaProgram(graph, partial(Simulation, graph, plan=plan), plan, batch, self._progress)
+
+    def _plan(self, graph: Graph) -> Plan:
+        """Return what is to be stock."""
+        if not (self._stock or self._hardware):
+            return NOTHING_STOCK
+        plan = plan_stock(graph, hardware=self._hardware)
+        refused = plan.off_board(graph) if self._hardware else []
+        if self._hardware and len(parts(graph)) > 1:
+            refused.append(f"graph: {len(parts(graph))} parts without a connection (on a board: one)")
+        if refused or not plan:
+            what = "graph does not fit target 'hardware'" if refused else "nothing in this graph can be stock"
+            raise UnsupportedError(
+                f"backend 'lava': {what} (got {'; '.join(refused or plan.reasons) or 'no synapses'}; need none of these). "
+                "Leave out stock and target, or change the graph: see docs/backends.md."
+            )
+        return plan
 
     def is_available(self) -> Availability:
         """Run the probe."""
@@ -70,13 +117,18 @@ class LavaProgram:
     The network is built by the first run, for as many samples as that has side by side, and again only when a run has
     more (`builds` counts): Lava's ports have a fixed shape. Fewer samples leave columns of it idle. A batch of more
     samples than the option `batch`, or than fit in memory, is run in groups of equal size. After an exception the network
-    is gone, and the next run builds it again.
+    is gone, and the next run builds it again. So it is after each group with stock Processes: they cannot be reset.
     """
 
     def __init__(
-        self, graph: Graph, build: Callable[[int], Simulation], batch: int | None, progress: Progress | None
+        self,
+        graph: Graph,
+        build: Callable[[int], Simulation],
+        plan: Plan,
+        batch: int | None,
+        progress: Progress | None,
     ) -> None:
-        self._graph, self._build, self._batch, self._progress = graph, build, batch, progress
+        self._graph, self._build, self._plan, self._batch, self._progress = graph, build, plan, batch, progress
         self._simulation: Simulation | None = None
         self._open, self.builds = True, 0
 
@@ -93,9 +145,10 @@ class LavaProgram:
             )
         stimulus.check(graph)
         keep, traced = record.spike_names(graph), record.trace_names(graph)
+        self._refuse_traces(traced)
         states = {p.name: ("z",) for p in graph.neurons}
         states = {name: (*states.get(name, ()), *traced.get(name, ())) for name in (*states, *traced)}
-        size = sizing.group(graph, stimulus, states, self._batch)
+        size = sizing.group(graph, stimulus, states, self._batch, self._plan)
         groups = [(k, min(k + size, stimulus.batch)) for k in range(0, stimulus.batch, size)]
         if not graph.receivers:
             groups = []  # inputs alone: no Process, and Lava would wait for one for ever
@@ -114,7 +167,7 @@ class LavaProgram:
             for p, clipped in _clipped(graph)
         }
         return make(
-            graph, backend="lava", saturations=saturations, versions={"lava-nc": _version(), "numpy": np.__version__}, exact=True,
+            graph, backend="lava", saturations=saturations, versions=self._versions(), exact=True,
             batch=stimulus.batch, steps=stimulus.steps, currents=stimulus.currents, traces=traces, keep=keep,
             spikes=self._spikes(stimulus, found, [start for start, _ in groups]), wall_time_s=wall,
         )  # fmt: skip
@@ -123,6 +176,18 @@ class LavaProgram:
         """End Lava's processes and remove its files. Calling it twice is fine."""
         self._open = False
         self._end()
+
+    def _versions(self) -> dict[str, str]:
+        stock = {"lava stock processes": str(self._plan)} if self._plan else {}
+        return {"lava-nc": _version(), "numpy": np.__version__, **stock}
+
+    def _refuse_traces(self, traced: Mapping[str, tuple[str, ...]]) -> None:
+        for name, wanted in traced.items():
+            if wanted and self._plan.hardware and name in self._plan.populations:
+                raise UnsupportedError(
+                    f"record '{name}': states cannot be read on a board (got {', '.join(wanted)}; need spikes alone). "
+                    "Record them in a simulation: it computes the same bits."
+                )
 
     def _end(self) -> None:
         if self._simulation is not None:
@@ -158,6 +223,8 @@ class LavaProgram:
                 counts = {f"clipped {s}": np.array(exchange.open_clips(folder, index[p.name], s)) for s in clipped}
                 found.setdefault(p.name, {}).update(counts)
             exchange.clear(folder)
+            if self._plan:
+                self._end()
         except BaseException:
             self._end()
             raise

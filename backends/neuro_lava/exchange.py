@@ -62,10 +62,7 @@ def open_rows(folder: str, index: int, state: str) -> NDArray[Any]:
 
 def create_clips(folder: str, index: int, state: str, samples: int) -> None:
     """Make the file that counts the clips of a state of an integer population, int64 (samples,), all zero."""
-    array: NDArray[Any] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        _clips(folder, index, state), mode="w+", dtype=np.int64, shape=(samples,)
-    )
-    array.flush()
+    _create(_clips(folder, index, state), (samples,), np.int64)
 
 
 def open_clips(folder: str, index: int, state: str) -> NDArray[np.int64]:

@@ -18,7 +18,9 @@ from typing import Any
 
 from lava.magma.core.process.process import ProcessServer
 from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+from lava.proc.lif.models import PyLifModelBitAcc
+from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc
 
 from neuro.errors import WorkerError
 from neuro.graph import Graph
@@ -29,8 +31,10 @@ from neuro_lava.processes.network import Network, NetworkModel
 from neuro_lava.processes.neurons import PyALIF
 from neuro_lava.processes.readout import PyLI
 from neuro_lava.processes.source import PyCurrentSource, PySpikeSource
+from neuro_lava.processes.stock import PyProbe
 from neuro_lava.processes.synapses import PyIntSynapses, PySynapses
 from neuro_lava.sizing import CHANNEL_SIZE
+from neuro_lava.stock import NOTHING_STOCK, Plan
 
 _STEPS = 100
 """Lava steps to a command: progress is reported, and a failure noticed at the latest, after as many."""
@@ -41,18 +45,18 @@ _POLL_S, _END_S = 0.002, 5.0
 class Simulation:
     """A network that Lava has built: an operating-system process for each of its Processes, until `close`.
 
-    graph: what to build. batch: samples side by side. `folder` is where the program and the models exchange data.
+    graph: what to build. batch: samples side by side. plan: what runs on stock Processes, and where. `folder` is where the program and the models exchange data.
     """
 
-    def __init__(self, graph: Graph, batch: int) -> None:
+    def __init__(self, graph: Graph, batch: int, plan: Plan = NOTHING_STOCK) -> None:
         self.batch, self.folder = batch, tempfile.mkdtemp(prefix="neuro-lava-")
         with _quiet(), _interrupts_held():
             before = len(ProcessServer().processes)
-            self._network = Network(graph=graph, batch=batch, folder=self.folder)
+            self._network = Network(graph=graph, batch=batch, folder=self.folder, plan=plan)
             self._end = weakref.finalize(self, _end, self._network, self.folder, os.getpid())
             try:
                 self._network.create_runtime(
-                    _RunConfig(graph.semantics), compile_config={"pypy_channel_size": CHANNEL_SIZE}
+                    _run_config(graph, plan), compile_config={"pypy_channel_size": CHANNEL_SIZE}
                 )
             except BaseException as err:
                 self.close()
@@ -142,15 +146,17 @@ def _end(network: Any, folder: str, owner: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class _RunConfig(Loihi2SimCfg):  # type: ignore[misc]
-    """Name the model of every Process, so that Lava need not look for it.
+def _run_config(graph: Graph, plan: Plan) -> Any:
+    """Return a configuration that names the model of every Process; on a board, of our own, which stay on the host.
 
-    To find one, Lava executes every file beside the Process, once for each of these files: 0.3 s for 11 Processes.
+    Lava need not look for models then. To find one, it executes every file beside the Process, once for each of these files:
+    0.3 s for 11 Processes.
     """
-
-    def __init__(self, semantics: str) -> None:
-        tag, models = ("fixed_pt", _FIXED_PT) if semantics == "integer" else ("floating_pt", _FLOATING_PT)
-        super().__init__(select_tag=tag, exception_proc_model_map=_Models(models))
+    if plan.hardware:
+        return Loihi2HwCfg(select_tag="fixed_pt", exception_proc_model_map=_Models(_FIXED_PT))
+    if graph.semantics == "integer":
+        return Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=_Models({**_FIXED_PT, **_STOCK}))
+    return Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=_Models(_FLOATING_PT))
 
 
 class _Models:
@@ -173,7 +179,11 @@ _FLOATING_PT: dict[type, type] = {
     for model in (NetworkModel, PyALIF, PyLI, PySynapses, PySpikeSource, PyCurrentSource)
 }
 _FIXED_PT: dict[type, type] = {
-    model.implements_process: model for model in (NetworkModel, PyIntALIF, PyAHP, PyIntLI, PyIntSynapses, PySpikeSource)
+    model.implements_process: model
+    for model in (NetworkModel, PyIntALIF, PyAHP, PyIntLI, PyIntSynapses, PySpikeSource, PyProbe)
+}
+_STOCK: dict[type, type] = {
+    model.implements_process: model for model in (PyLifModelBitAcc, PySparseModelBitAcc, PyDelaySparseModelBitAcc)
 }
 
 

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.graph import INPUTS, Graph, IntProjection
+from neuro.graph import INPUTS, SCALE_BITS, Graph, IntProjection
+from neuro_lava.stock import NOTHING_STOCK, Plan
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """All synapses into one population; their sources are numbered through, one after another.
+    """All synapses into one population that are not stock; their sources are numbered through, one after another.
 
     sources, sizes: names and sizes of the populations that send. pre: int64, row among all sources; post: int64;
-    lag: int64, Lava steps in the connection beyond the one that every connection takes; weight: float64, or int64 in units
-    of u in an integer graph.
+    lag: int64, Lava steps in the connection beyond the one that every connection takes; weight: float64, or in an integer
+    graph int64, in units of u, and of 2**6 of them into a stock LIF.
     """
 
     sources: tuple[str, ...]
@@ -28,14 +29,14 @@ class Wiring:
     weight: NDArray[Any]
 
 
-def wire(graph: Graph) -> dict[str, Wiring]:
+def wire(graph: Graph, plan: Plan = NOTHING_STOCK) -> dict[str, Wiring]:
     """Return the wiring into every receiving population, tied so that all of it hangs together.
 
     Lava's compiler silently drops what is not connected with the rest (0.10.0: collapse_subgraph_to_node). So a part of the
     graph that stands alone gets one more source: a population of the first part, without a synapse.
     """
-    found = {p.name: _into(graph, p.name) for p in graph.receivers}
-    first, *others = _parts(found) or [[]]
+    found = {p.name: _into(graph, p.name, plan) for p in graph.receivers}
+    first, *others = parts(graph) or [[]]
     for part in others:
         target = next(name for name in part if name in found)
         w = found[target]
@@ -43,12 +44,13 @@ def wire(graph: Graph) -> dict[str, Wiring]:
     return found
 
 
-def _into(graph: Graph, target: str) -> Wiring:
+def _into(graph: Graph, target: str, plan: Plan) -> Wiring:
     """Return the wiring into one population; projections without synapses leave no trace.
 
     A graph delay d is a lag of d from inputs, whose sources run a step ahead, and of d - 1 between neurons.
     """
-    projections = [c for c in graph.projections_to(target) if c.size]
+    projections = [c for c in graph.projections_to(target) if c.size and c.name not in plan.projections]
+    unit = SCALE_BITS if target in plan.populations else 0
     names = tuple(dict.fromkeys(c.source for c in projections))
     populations = [graph.population(name) for name in names]
     first = dict(zip(names, np.cumsum([0, *(p.size for p in populations)]).tolist(), strict=False))
@@ -62,17 +64,17 @@ def _into(graph: Graph, target: str) -> Wiring:
         post=np.concatenate([empty, *(c.post.astype(np.int64) for c in projections)]),
         lag=np.concatenate([empty, *(c.delay - np.int64(ahead[c.source]) for c in projections)]),
         weight=np.concatenate(
-            [none, *(c.activation if isinstance(c, IntProjection) else c.weight for c in projections)]
+            [none, *(c.activation >> unit if isinstance(c, IntProjection) else c.weight for c in projections)]
         ),
     )
 
 
-def _parts(found: dict[str, Wiring]) -> list[list[str]]:
+def parts(graph: Graph) -> list[list[str]]:
     """Return the populations in groups that are connected; inputs that nothing listens to are in none."""
-    parts: list[list[str]] = []
-    for target, w in found.items():
-        together = [target, *w.sources]
-        touched = [part for part in parts if set(part) & set(together)]
-        parts = [part for part in parts if part not in touched]
-        parts.append(list(dict.fromkeys([name for part in touched for name in part] + together)))
-    return parts
+    found: list[list[str]] = []
+    for p in graph.receivers:
+        together = [p.name, *dict.fromkeys(c.source for c in graph.projections_to(p.name) if c.size)]
+        touched = [part for part in found if set(part) & set(together)]
+        found = [part for part in found if part not in touched]
+        found.append(list(dict.fromkeys([name for part in touched for name in part] + together)))
+    return found

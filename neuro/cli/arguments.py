@@ -24,3 +24,6 @@ BackendOptions = Annotated[
         help="An option of a backend, BACKEND.KEY=VALUE, as brian2.target=cython; KEY=VALUE where there is one. Repeatable.",
     ),
 ]
+Target = Annotated[
+    str | None, typer.Option("--target", help="Where backend lava runs: simulation, or hardware (a Loihi board).")
+]

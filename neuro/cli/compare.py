@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, TaskData, TaskName, TaskOptions
+from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, Target, TaskData, TaskName, TaskOptions
 
 
 def compare(
@@ -41,6 +41,7 @@ def compare(
     ] = False,
     task_option: TaskOptions = None,
     backend_option: BackendOptions = None,
+    target: Target = None,
 ) -> None:
     """Compare backends on one graph: accuracy, activity, time, and parity, bit for bit in every spike and state.
 
@@ -74,7 +75,7 @@ def compare(
         names = [name.strip() for name in backends.split(",") if name.strip()]
     if rasters:
         options.need_matplotlib()
-    chosen = options.backend_options(backend_option or (), names)
+    chosen = options.backend_options(options.with_target(backend_option or (), target, names), names)
     candidates = [Candidate(name=name, options=chosen[name]) for name in names]
     with console.progress("compare") as tell:
         found = compare_backends(net, job, candidates, split=split, n_samples=samples, sample=sample, progress=tell)

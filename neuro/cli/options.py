@@ -60,6 +60,18 @@ def backend_options(texts: Iterable[str], names: Iterable[str]) -> dict[str, dic
     return found
 
 
+def with_target(texts: Iterable[str], target: str | None, names: Iterable[str]) -> list[str]:
+    """Add what --target says to the backend options. Raises RecipeError if lava is not among the backends."""
+    chosen = list(names)
+    if target is None:
+        return list(texts)
+    if "lava" not in chosen:
+        raise RecipeError(
+            f"--target: says where backend lava runs (got backend {', '.join(chosen)}; need lava). Leave it out, or choose lava."
+        )
+    return [*texts, f"lava.target={target}"]
+
+
 def task_of(
     graph: Graph, name: str | None, settings: Mapping[str, Any] | None = None, data_dir: Path | None = None
 ) -> Task:

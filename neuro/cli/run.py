@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, TaskData, TaskName, TaskOptions
+from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, Target, TaskData, TaskName, TaskOptions
 
 if TYPE_CHECKING:
     from neuro.metrics import Activity
@@ -30,6 +30,7 @@ def run(
     ] = None,
     task_option: TaskOptions = None,
     backend_option: BackendOptions = None,
+    target: Target = None,
 ) -> None:
     """Run a graph on one backend: accuracy, activity, and a recording with every spike."""
     from neuro import backend as backends
@@ -45,7 +46,7 @@ def run(
     }
     job = options.task_of(net, task, settings, data)
     fit = match(net, job)
-    given = options.backend_options(backend_option or (), [backend])[backend]
+    given = options.backend_options(options.with_target(backend_option or (), target, [backend]), [backend])[backend]
     batch = job.fixed(split, 0, samples)
     stimulus = fit.stimulus(net, batch)
     if save_stimulus is not None:

@@ -163,6 +163,22 @@ def test_backend_option_with_a_mistake(neuro: Neuro, trained: Path, option: str,
     assert text in told(neuro, "run", trained / "graph.h5", "-n", "1", "--backend-option", option)
 
 
+def test_target_is_of_backend_lava(neuro: Neuro, trained: Path) -> None:
+    graph = trained / "graph.h5"
+    for arguments in (("run", graph), ("compare", graph, "-b", "engine,reference", "--no-rasters")):
+        text = told(neuro, *arguments, "-n", "1", "--target", "hardware")
+        assert "--target: says where backend lava runs (got backend engine" in text
+        assert "need lava). Leave it out, or choose lava." in text
+
+
+def test_target_is_an_option_of_backend_lava(neuro: Neuro, trained: Path) -> None:
+    text = told(neuro, "run", trained / "graph.h5", "-n", "1", "-b", "lava", "--target", "hardware")
+    assert "backend 'lava': target 'hardware' cannot be reached (got no lava-loihi in " in text
+    assert "unknown target (got 'chip'; need one of simulation, hardware)" in told(
+        neuro, "run", trained / "graph.h5", "-n", "1", "-b", "lava", "--target", "chip"
+    )
+
+
 def test_missing_matplotlib_is_told_before_anything_runs(
     neuro: Neuro, graph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -288,5 +288,24 @@ def many_programs() -> dict[str, Any]:
     return {"right": all(right), "left": left(), "known": ProcessServer().num_processes}
 
 
+def configurations() -> dict[str, Any]:
+    """Tell which configuration a simulation and a board get, and for which Processes it names the model."""
+    from lava.proc.lif.process import LIF
+
+    from neuro_lava.processes.source import SpikeSource
+    from neuro_lava.simulation import _run_config
+    from neuro_lava.stock import Plan
+
+    b = Builder()
+    b.int_lif("n", 1, d_v=1, v_th=1)
+    processes = {"LIF": LIF(shape=(1,)), "SpikeSource": SpikeSource(name="s", index=0, folder="", size=1, batch=1)}
+    found: dict[str, Any] = {}
+    for name, plan in (("simulation", Plan()), ("hardware", Plan(hardware=True))):
+        chosen = _run_config(b.build(), plan)
+        named = [key for key, process in processes.items() if process in chosen.exception_proc_model_map]
+        found[name] = {"kind": type(chosen).__name__, "tag": chosen.select_tag, "named": named}
+    return found
+
+
 if __name__ == "__main__":
     Path(sys.argv[2]).write_text(json.dumps(globals()[sys.argv[1]]()))

@@ -30,8 +30,8 @@ class _Neurons(AbstractProcess):  # type: ignore[misc]
     | u, v, z, r | (size, batch) | current, membrane, spikes, what the next step subtracts from v |
     | left | (size, batch) | refractory steps that are left |
 
-    Ports, both (size, batch): a_in, the sum of synaptic inputs in units of u; s_out, spikes. state_bits: the width of the
-    states. clipped: the states whose clips are counted. The equations are those of `neuro.graph.reference`.
+    Ports, (size, batch): a_in, the sum of synaptic inputs in units of u; w_in, that of stock connections, in units of 2**6 of
+    them; s_out, spikes. state_bits: the width of the states. clipped: the states whose clips are counted. The equations are those of `neuro.graph.reference`.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class _Neurons(AbstractProcess):  # type: ignore[misc]
     ) -> None:
         super().__init__(name=name, index=index, folder=folder, state_bits=state_bits, reset=reset, clipped=clipped)
         self.size, self.batch = np.size(parameters["d_u"]), batch
-        self.a_in, self.s_out = InPort(shape=(self.size, batch)), OutPort(shape=(self.size, batch))
+        self.a_in, self.w_in = InPort(shape=(self.size, batch)), InPort(shape=(self.size, batch))
+        self.s_out = OutPort(shape=(self.size, batch))
         for key, values in parameters.items():
             setattr(self, key, Var(shape=(self.size, 1), init=np.reshape(values, (-1, 1))))
         self.u, self.v, self.z, self.r, self.left = (self._state() for _ in range(5))
@@ -83,6 +84,7 @@ class _PyNeurons(IntegerModel):
     """Receive, advance, send; a subclass adds its adaptation."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    w_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.uint8)
     d_u: Integers = LavaPyType(np.ndarray, np.int64)
     d_v: Integers = LavaPyType(np.ndarray, np.int64)
@@ -97,7 +99,7 @@ class _PyNeurons(IntegerModel):
 
     def step(self, k: int) -> None:
         """Receive the inputs, do step t = k - 1, send its spikes."""
-        arrived = self.a_in.recv()
+        arrived = self.a_in.recv() + (self.w_in.recv() << 6)
         if k > 0:
             self.u = self.clip("u", decay(self.u, self.d_u + 1) + arrived)
             self._adapt_and_fire()

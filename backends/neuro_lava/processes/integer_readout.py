@@ -19,8 +19,8 @@ from neuro_lava.processes.integers import IntegerModel, Integers, decay
 class IntLI(AbstractProcess):  # type: ignore[misc]
     """Leaky integrators without a threshold, y(t) = decay(y(t-1), d_y) + u(t) + bias, for a batch side by side.
 
-    Vars: d_u, d_y and bias, (size, 1); u and y, (size, batch). Ports, both (size, batch): a_in, the sum of synaptic inputs
-    in units of u; s_out, y, for whoever wants to listen. state_bits: the width of u and y. clipped: the states whose clips are counted.
+    Vars: d_u, d_y and bias, (size, 1); u and y, (size, batch). Ports, (size, batch): a_in, the sum of synaptic inputs in
+    units of u; w_in, that of stock connections, in units of 2**6 of them; s_out, y, for whoever wants to listen. state_bits: the width of u and y. clipped: the states whose clips are counted.
     """
 
     def __init__(
@@ -29,7 +29,8 @@ class IntLI(AbstractProcess):  # type: ignore[misc]
     ) -> None:  # fmt: skip
         super().__init__(name=name, index=index, folder=folder, state_bits=state_bits, clipped=clipped)
         size = np.size(d_u)
-        self.a_in, self.s_out = InPort(shape=(size, batch)), OutPort(shape=(size, batch))
+        self.a_in, self.w_in = InPort(shape=(size, batch)), InPort(shape=(size, batch))
+        self.s_out = OutPort(shape=(size, batch))
         self.d_u, self.d_y, self.bias = (
             Var(shape=(size, 1), init=np.reshape(values, (size, 1))) for values in (d_u, d_y, bias)
         )
@@ -43,6 +44,7 @@ class PyIntLI(IntegerModel):
     """IntLI in int64."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    w_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     d_u: Integers = LavaPyType(np.ndarray, np.int64)
     d_y: Integers = LavaPyType(np.ndarray, np.int64)
@@ -54,7 +56,7 @@ class PyIntLI(IntegerModel):
 
     def step(self, k: int) -> None:
         """Receive the inputs and do step t = k - 1."""
-        arrived = self.a_in.recv()
+        arrived = self.a_in.recv() + (self.w_in.recv() << 6)
         if k > 0:
             self.u = self.clip("u", decay(self.u, self.d_u + 1) + arrived)
             self.y = self.clip("y", decay(self.y, self.d_y) + self.u + self.bias)

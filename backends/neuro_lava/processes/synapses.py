@@ -23,7 +23,7 @@ class Synapses(AbstractProcess):  # type: ignore[misc]
     """All synapses that end in one population, from any number of sources, several to a pair if need be.
 
     wiring: what is connected to what, with weights and lags. spiking: for each source, whether it sends spikes (bytes) or
-    currents (doubles). Ports: s_in0, s_in1, ... (source size, batch), one a source; a_out (size, batch).
+    currents (doubles). into_stock: whether a stock LIF listens, whose sums are 32 bits wide. Ports: s_in0, s_in1, ... (source size, batch), one a source; a_out (size, batch).
 
     Own, and not Lava's DelaySparse: that rebuilds its delay matrix in every step, and takes one synapse a pair, one
     source a Process, no batch, and no reset. For 120 neurons and 50 samples side by side a step takes 0.6 ms with this
@@ -31,9 +31,19 @@ class Synapses(AbstractProcess):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, name: str, folder: str, size: int, batch: int, wiring: Wiring, spiking: tuple[bool, ...]
+        self,
+        *,
+        name: str,
+        folder: str,
+        size: int,
+        batch: int,
+        wiring: Wiring,
+        spiking: tuple[bool, ...],
+        into_stock: bool = False,
     ) -> None:
-        super().__init__(name=name, folder=folder, size=size, batch=batch, wiring=wiring, spiking=spiking)
+        super().__init__(
+            name=name, folder=folder, size=size, batch=batch, wiring=wiring, spiking=spiking, into_stock=into_stock
+        )
         for k, n in enumerate(wiring.sizes):
             setattr(self, f"s_in{k}", InPort(shape=(n, batch)))
         self.a_out = OutPort(shape=(size, batch))
@@ -60,6 +70,8 @@ class PySynapses(TimedModel):
             f"s_in{k}": LavaPyType(PyInPort.VEC_DENSE, np.uint8 if bytes_ else np.float64)
             for k, bytes_ in enumerate(spiking)
         }
+        if process.proc_params["into_stock"]:
+            ports["a_out"] = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
         return type(f"{cls.__name__}{len(ports)}", (cls,), ports)
 
     def begin(self, run: exchange.Run) -> None:

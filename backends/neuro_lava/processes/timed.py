@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -35,12 +37,23 @@ class TimedModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         """Do one Lava step; Lava counts `time_step` from 1 and over all runs."""
-        try:
+        with self.reported():
             if self.time_step > self._last:
                 run = exchange.read_run(self.folder)
                 self._first, self._last = self.time_step, self.time_step + run.steps
                 self.begin(run)
-            self.step(self.time_step - self._first)
+            self.step(self.k)
+
+    @property
+    def k(self) -> int:
+        """Return the number of this Lava step within its run, 0 .. run.steps."""
+        return self.time_step - self._first
+
+    @contextlib.contextmanager
+    def reported(self) -> Iterator[None]:
+        """Leave the traceback of an exception in the file, and raise it."""
+        try:
+            yield
         except Exception:
             exchange.write_traceback(self.folder, f"{type(self).__name__} of '{self.proc_params['name']}'")
             raise
