@@ -2,6 +2,8 @@
 
     name = "digits"                 # of the run; default: the folder that the file lies in
     seed = 0                        # every random stream of the run comes from it
+    quantize = "loihi1"             # train what a chip computes; default: a float network
+    start = "../digits/graph.h5"    # first weights: a run's folder or a float graph, relative to this file; default: drawn
 
     [task]                          # name, and the parameters of the task (neuro.tasks)
     [model]                         # ModelConfig
@@ -30,10 +32,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Recipe", "TaskConfig", "load", "loads"]
+__all__ = ["PROFILES", "Recipe", "TaskConfig", "load", "loads"]
 
 _TABLES = ("task", "model", "train", "deep_r")
 _SPIKING = ("lsnn", "lif")
+PROFILES = ("loihi1", "loihi2")
+"""What a recipe may quantize for: the names of `neuro.deploy.PROFILES`, which a test compares."""
 _Config = TypeVar("_Config", ModelConfig, TrainConfig, DeepRConfig)
 
 
@@ -57,6 +61,9 @@ class Recipe:
     | model  |         | `ModelConfig`: what learns |
     | train  |         | `TrainConfig`: how |
     | deep_r |         | `DeepRConfig`: with which connections |
+    | quantize |       | profile of the chip whose integers are trained, None: a float network |
+    | start  |         | run folder or float graph that the first weights come from, as written; None: drawn |
+    | folder | .       | where the recipe lies, and `start` is looked for |
     """
 
     name: str
@@ -65,6 +72,14 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     deep_r: DeepRConfig = field(default_factory=DeepRConfig)
+    quantize: str | None = None
+    start: str | None = None
+    folder: Path = field(default=Path(), compare=False, repr=False)
+
+    @property
+    def start_path(self) -> Path | None:
+        """Return where `start` lies."""
+        return None if self.start is None else self.folder / self.start
 
     def make_task(self, data_dir: str | Path | None = None) -> tasks.Task:
         """Build the recipe's task; its fixed sets are the same for every seed of the run.
@@ -85,6 +100,7 @@ class Recipe:
             "deep_r": asdict(self.deep_r),
         }
         lines = [f"name = {_toml(self.name)}", f"seed = {self.seed}"]
+        lines += [f"{key} = {_toml(getattr(self, key))}" for key in ("quantize", "start") if getattr(self, key)]
         for title, table in tables.items():
             lines += ["", f"[{title}]"]
             lines += [f"{key} = {_toml(value)}" for key, value in table.items() if value is not None]
@@ -115,10 +131,10 @@ def load(path: str | Path) -> Recipe:
         ) from err
     except OSError as err:
         raise RecipeError(f"{path}: unreadable (got '{err.strerror}'; need a readable file). Check the path.") from err
-    return loads(text, where=str(path), name=path.resolve().parent.name or "run")
+    return loads(text, where=str(path), name=path.resolve().parent.name or "run", folder=path.parent)
 
 
-def loads(text: str, where: str = "recipe", name: str = "run") -> Recipe:
+def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Path = ".") -> Recipe:
     """Read and check a recipe from TOML text.
 
     Parameters
@@ -129,6 +145,8 @@ def loads(text: str, where: str = "recipe", name: str = "run") -> Recipe:
         What messages call it: the file.
     name : str
         The run's name if the recipe gives none.
+    folder : path
+        Where a relative `start` is looked for.
 
     Raises
     ------
@@ -150,16 +168,25 @@ def loads(text: str, where: str = "recipe", name: str = "run") -> Recipe:
             f"deep_r 'mode': no DEEP R for this model (got mode '{deep_r.mode}' with model kind '{model.kind}'; need mode 'off', or "
             f"kind {' or '.join(_SPIKING)})."
         )
+    problems += _origin_problems(given, model)
     if problems or task is None or model is None or train is None or deep_r is None:
         raise RecipeError("\n".join(f"{where}: {problem}" for problem in problems))
     return Recipe(
-        name=given.get("name", name), seed=given.get("seed", 0), task=task, model=model, train=train, deep_r=deep_r
+        name=given.get("name", name),
+        seed=given.get("seed", 0),
+        task=task,
+        model=model,
+        train=train,
+        deep_r=deep_r,
+        quantize=given.get("quantize"),
+        start=given.get("start"),
+        folder=Path(folder),
     )
 
 
 def _tables(given: dict[str, Any], problems: list[str]) -> dict[str, dict[str, Any]]:
     """Split a recipe into its tables, and note what is wrong outside them."""
-    known = ("name", "seed", *_TABLES)
+    known = ("name", "seed", "quantize", "start", *_TABLES)
     for key, value in given.items():
         if key not in known:
             what = "unknown table" if isinstance(value, dict) else "unknown key"
@@ -172,6 +199,26 @@ def _tables(given: dict[str, Any], problems: list[str]) -> dict[str, dict[str, A
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         problems.append(f"'seed': out of range (got {seed!r}; need a whole number, at least 0).")
     return {table: given[table] if isinstance(given.get(table), dict) else {} for table in _TABLES}
+
+
+def _origin_problems(given: Mapping[str, Any], model: ModelConfig | None) -> list[str]:
+    """Note what is wrong with the chip to train for, and with what the weights start from."""
+    problems = []
+    profile, start = given.get("quantize"), given.get("start")
+    if profile is not None and profile not in PROFILES:
+        problems.append(
+            f"'quantize': unknown profile (got {profile!r}; need one of {', '.join(PROFILES)}). {nearest(str(profile), PROFILES)}".rstrip()
+        )
+    if profile is not None and model is not None and model.kind not in _SPIKING:
+        problems.append(
+            f"'quantize': no integer form of this model (got kind '{model.kind}'; need {' or '.join(_SPIKING)}). A chip holds spiking neurons; "
+            "leave quantize out."
+        )
+    if start is not None and (not isinstance(start, str) or not start.strip()):
+        problems.append(
+            f"'start': no path (got {start!r}; need the folder of a run or the file of a float graph). Leave it out to draw weights."
+        )
+    return problems
 
 
 def _task(table: dict[str, Any], problems: list[str]) -> TaskConfig | None:

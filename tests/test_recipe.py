@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuro import recipe
+from neuro import deploy, recipe
 from neuro.errors import RecipeError
 from neuro.recipe import Recipe, TaskConfig, load, loads
 from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
@@ -82,9 +82,9 @@ def test_every_problem_is_reported_at_once_with_file_table_and_key() -> None:
         """
     )
     assert found == [
-        "r.toml: unknown key (got 'nmae'; need one of name, seed, task, model, train, deep_r). Did you mean 'name'?",
+        "r.toml: unknown key (got 'nmae'; need one of name, seed, quantize, start, task, model, train, deep_r). Did you mean 'name'?",
         "r.toml: 'model': wrong type (got 3; need a table). Write [model] on a line of its own.",
-        "r.toml: unknown table (got 'trian'; need one of name, seed, task, model, train, deep_r). Did you mean 'train'?",
+        "r.toml: unknown table (got 'trian'; need one of name, seed, quantize, start, task, model, train, deep_r). Did you mean 'train'?",
         "r.toml: 'seed': out of range (got -1; need a whole number, at least 0).",
         "r.toml: task 'levles': unknown key (got 'levles'; need one of cue_steps, decision_steps, levels, steps_per_pixel). "
         "Did you mean 'levels'?",
@@ -123,6 +123,16 @@ def test_every_problem_is_reported_at_once_with_file_table_and_key() -> None:
             MINIMAL + '[model]\nkind = "lstm"\n[deep_r]\nmode = "soft"',
             "deep_r 'mode': no DEEP R for this model (got mode 'soft' with model kind 'lstm'; need mode 'off', or kind lsnn or lif)",
         ),
+        (
+            'quantize = "lohi1"\n' + MINIMAL,
+            "'quantize': unknown profile (got 'lohi1'; need one of loihi1, loihi2). Did you mean 'loihi1'?",
+        ),
+        ("quantize = 2\n" + MINIMAL, "'quantize': unknown profile (got 2; need one of loihi1, loihi2)"),
+        (
+            'quantize = "loihi2"\n' + MINIMAL + '[model]\nkind = "lstm"',
+            "'quantize': no integer form of this model (got kind 'lstm'; need lsnn or lif). A chip holds spiking neurons",
+        ),
+        ("start = 3\n" + MINIMAL, "'start': no path (got 3; need the folder of a run or the file of a float graph)"),
         ("[task\nname = 1", "r.toml: not TOML (got 'Expected '"),
     ],
 )
@@ -181,11 +191,14 @@ spreads = st.one_of(st.floats(1e-3, 1e6), st.tuples(st.floats(0.1, 10.0), st.flo
     ),
     train=st.builds(TrainConfig, lr=st.floats(1e-300, 1e300), batch=st.integers(1, 10**6)),
     deep_r=st.builds(DeepRConfig, mode=st.sampled_from(["hard", "soft", "off"]), dale=st.none() | st.floats(0, 1)),
+    origin=st.fixed_dictionaries(
+        {"quantize": st.sampled_from([None, *recipe.PROFILES]), "start": st.none() | st.just('runs/a "b"/graph.h5')}
+    ),
 )
 def test_a_written_recipe_is_read_as_the_same(
-    name: str, seed: int, model: ModelConfig, train: TrainConfig, deep_r: DeepRConfig
+    name: str, seed: int, model: ModelConfig, train: TrainConfig, deep_r: DeepRConfig, origin: dict[str, str | None]
 ) -> None:
-    written = Recipe(name=name, seed=seed, task=DIGITS, model=model, train=train, deep_r=deep_r)
+    written = Recipe(name=name, seed=seed, task=DIGITS, model=model, train=train, deep_r=deep_r, **origin)
     assert loads(written.to_toml()) == written
 
 
@@ -232,5 +245,17 @@ def test_reading_a_recipe_loads_no_torch() -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_a_start_is_looked_for_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "recipe.toml").write_text('start = "../other/graph.h5"\n' + MINIMAL, encoding="utf-8")
+    assert load(tmp_path / "mine").start == "../other/graph.h5"
+    assert load(tmp_path / "mine").start_path == tmp_path / "mine" / "../other/graph.h5"
+    assert loads(MINIMAL).start_path is None
+
+
+def test_profiles_are_those_of_deploy() -> None:
+    assert tuple(deploy.PROFILES) == recipe.PROFILES
+
+
 def test_public_names() -> None:
-    assert set(recipe.__all__) == {"Recipe", "TaskConfig", "load", "loads"}
+    assert set(recipe.__all__) == {"PROFILES", "Recipe", "TaskConfig", "load", "loads"}

@@ -34,7 +34,8 @@ def override(path: Path, settings: Iterable[str], seed: int | None = None) -> Re
         (f"[{table}]\n" if table else "") + "".join(f"{key} = {raw}\n" for key, raw in lines.items())
         for table, lines in tables.items()
     )
-    return recipe.loads(text, where=f"{path} with {', '.join(f'{k}={v}' for k, v in changes.items())}", name=base.name)
+    where = f"{path} with {', '.join(f'{k}={v}' for k, v in changes.items())}"
+    return recipe.loads(text, where=where, name=base.name, folder=base.folder)
 
 
 def _lines(toml: str) -> dict[str, dict[str, str]]:

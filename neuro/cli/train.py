@@ -50,12 +50,16 @@ def train(
         "recipe": chosen.to_toml(),
         "task": options.task_note(chosen.task.name, chosen.task.params),
     }
+    from neuro.cli.origin import origin
     from neuro.train import fit  # torch: after all that can be wrong in the recipe and the data
 
+    start, template, quantized = origin(chosen, task, folder, resume)
     typer.echo(f"{chosen.name}: {_plan(chosen)}, into {folder}")
+    if quantized:
+        typer.echo(quantized)
     result = fit(
         task, folder, model=chosen.model, train=chosen.train, deep_r=chosen.deep_r, seed=chosen.seed, resume=resume,
-        echo=typer.echo, notes=notes,
+        echo=typer.echo, notes=notes, start=start, template=template,
     )  # fmt: skip
     if result.stopped == "interrupted":
         typer.echo(f"interrupted after step {result.iterations}; nothing is lost. Go on with: --resume", err=True)
@@ -66,6 +70,10 @@ def train(
 def _plan(recipe: Recipe) -> str:
     m, t = recipe.model, recipe.train
     net = f"{m.n_lif} LIF + {m.n_alif} ALIF" if m.kind in ("lsnn", "lif") else f"{m.kind} of {m.n_units}"
+    if recipe.start is not None:
+        net = f"{recipe.start}" if recipe.start.endswith(".h5") else f"{net} from {recipe.start}"
+    if recipe.quantize is not None:
+        net += f" for {recipe.quantize}"
     return f"{net} on {recipe.task.name}, up to {t.iterations} steps of {t.batch} samples, seed {recipe.seed}"
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from neuro.train.loop import FitResult, fit
     from neuro.train.lsnn import LSNN, Output
     from neuro.train.lstm import LSTMClassifier, RNNClassifier
+    from neuro.train.quantized import QuantizedLSNN, Template
+    from neuro.train.start import Start, prepare, read_start
 
 __all__ = [
     "LSNN",
@@ -30,16 +32,21 @@ __all__ = [
     "Matrix",
     "ModelConfig",
     "Output",
+    "QuantizedLSNN",
     "RNNClassifier",
     "Score",
+    "Start",
     "TaskShape",
+    "Template",
     "TrainConfig",
     "build_model",
     "dale_signs",
     "evaluate",
     "fit",
     "load_run",
+    "prepare",
     "read_run",
+    "read_start",
     "to_graph",
 ]
 
@@ -59,6 +66,11 @@ _MODULE_OF = {
     "fit": "loop",
     "LSNN": "lsnn",
     "Output": "lsnn",
+    "Start": "start",
+    "prepare": "start",
+    "read_start": "start",
+    "QuantizedLSNN": "quantized",
+    "Template": "quantized",
     "LSTMClassifier": "lstm",
     "RNNClassifier": "lstm",
 }

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neuro.tasks import Batch
-from neuro.train.loss import decision_logits, decision_loss
+from neuro.train.loss import decision_loss, float_logits
 from neuro.train.lsnn import Output
 
 
@@ -27,7 +27,7 @@ def blame(model: nn.Module, batch: Batch, logit_scale: float) -> str:
     if found:
         return min(found, key=lambda entry: entry[0])[1]
     if not bool(
-        torch.isfinite(decision_loss(decision_logits(output.y, batch), torch.as_tensor(batch.targets), logit_scale))
+        torch.isfinite(decision_loss(float_logits(output, batch), torch.as_tensor(batch.targets), logit_scale))
     ):
         return "the loss itself, the readouts being finite: no decision in this batch, or logits too large"
     for name, parameter in model.named_parameters():

@@ -215,6 +215,19 @@ class DeepR:
             }
         return tensors, {"n_steps": self.n_steps}
 
+    @torch.no_grad()
+    def adopt(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on with the weights as they are now: what is not zero is active, the counter of steps starts anew.
+
+        Parameters: tensors, of another run's `state`: signs and thetas of dormant connections.
+        """
+        for k, m in enumerate(self.matrices):
+            w = m.weight
+            dormant = torch.clamp(tensors[f"{m.name}/theta"].to(w.dtype), max=0.0)
+            self.active[k] = w != 0
+            self.sign[k] = torch.where(self.active[k], w.sign(), tensors[f"{m.name}/sign"].to(w.dtype))
+            self.theta[k] = torch.where(self.active[k], w.abs(), dormant)
+
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:
         """Return to a state; the weights and the optimiser are restored by their owner."""
         for k, m in enumerate(self.matrices):

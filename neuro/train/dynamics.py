@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -81,9 +82,52 @@ def neuron_step(last: NeuronState, current: Tensor, p: NeuronParameters) -> Neur
     return NeuronState(z, v, a, threshold, wait)
 
 
-def readout_step(y: Tensor, current: Tensor, kappa: Tensor) -> Tensor:
-    """Return y(t) = kappa y(t-1) + I(t), (batch, n), of a leaky readout."""
-    return kappa * y + current
+class ReadoutState(NamedTuple):
+    """State of readouts after a step, (batch, n)."""
+
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class NeuronCell:
+    """A population of LIF or ALIF neurons; bias: (n,), added to what arrives."""
+
+    p: NeuronParameters
+    bias: Tensor
+
+    @property
+    def size(self) -> int:
+        """Return the number of neurons."""
+        return len(self.bias)
+
+    def rest(self, batch: int) -> NeuronState:
+        """Return the state before step 0."""
+        return rest(batch, self.p)
+
+    def step(self, last: NeuronState, current: Tensor) -> NeuronState:
+        """Return the state of step t; I(t) is bias and current."""
+        return neuron_step(last, self.bias + current, self.p)
+
+
+@dataclass(frozen=True)
+class ReadoutCell:
+    """A population of leaky readouts, y(t) = kappa y(t-1) + I(t); kappa, bias: (n,)."""
+
+    kappa: Tensor
+    bias: Tensor
+
+    @property
+    def size(self) -> int:
+        """Return the number of readouts."""
+        return len(self.bias)
+
+    def rest(self, batch: int) -> ReadoutState:
+        """Return the state before step 0."""
+        return ReadoutState(self.kappa.new_zeros(batch, len(self.kappa)))
+
+    def step(self, last: ReadoutState, current: Tensor) -> ReadoutState:
+        """Return the state of step t; I(t) is bias and current."""
+        return ReadoutState(self.kappa * last.y + (self.bias + current))
 
 
 def readout_decay(p: LI, dtype: torch.dtype) -> Tensor:

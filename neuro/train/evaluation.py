@@ -11,7 +11,7 @@ from torch import nn
 from neuro.errors import DataError
 from neuro.seeds import stream
 from neuro.tasks import Batch, Task, score
-from neuro.train.loss import decision_logits, decision_loss, rates_hz
+from neuro.train.loss import decision_loss, float_logits, rates_hz
 from neuro.train.lsnn import Output
 
 
@@ -64,7 +64,7 @@ def evaluate(
         output: Output = model(part.inputs)
         n_right, n_asked = score(output.y.numpy(), part)
         right, asked = right + n_right, asked + n_asked
-        logits = decision_logits(output.y, part)
+        logits = float_logits(output, part)
         loss += n_asked * decision_loss(logits, torch.as_tensor(part.targets), logit_scale).item()
         if output.z is not None:
             spikes += len(part) * float(rates_hz(output.z, task.dt_ms).mean())

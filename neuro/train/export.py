@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from neuro.backend import Record, Stimulus
+from neuro.engine import EngineBackend
 from neuro.errors import UnsupportedError
 from neuro.graph import LI, LIF, Graph, GridNote, Population, Projection, to_grid
 from neuro.tasks import Batch, score
 from neuro.train import checkpoint
-from neuro.train.build import TaskShape, build_model
+from neuro.train.build import TaskShape
 from neuro.train.config import ModelConfig
-from neuro.train.lsnn import LSNN, Block
+from neuro.train.export_integer import Rounding, integer_graph
+from neuro.train.lsnn import LSNN, Output
+from neuro.train.pairs import delays, pairs
+from neuro.train.quantized import QuantizedLSNN
+from neuro.train.start import best_weights, held_start, read_template, skeleton
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,12 @@ class ExportReport:
     """What export changed, and what it did to the results.
 
     grid: largest change of a weight and dropped synapses; n_samples: compared samples, 0 if no batch was given; n_identical: those
-    whose spikes are the same, neuron by neuron and step by step, in the trained module and in the graph; accuracy_module,
+    whose spikes are the same, neuron by neuron and step by step, in the trained module and in the graph (of an integer graph the
+    readouts too); accuracy_module,
     accuracy_graph: share of right decisions of both, None without samples.
     """
 
-    grid: GridNote
+    grid: GridNote | Rounding
     n_synapses: int
     n_samples: int = 0
     n_identical: int = 0
@@ -73,6 +80,10 @@ def to_graph(
             f"export: no spiking network (got {type(model).__name__}; need LSNN). Dense baselines have no spiking graph; train with kind "
             '= "lsnn" or "lif".'
         )
+    if isinstance(model, QuantizedLSNN):
+        integer, rounding = integer_graph(model, name, dict(notes or {}))
+        found = ExportReport(grid=rounding, n_synapses=integer.n_synapses)
+        return integer, found if check is None else _compare(model, integer, found, check)
     bias = {p.name: p.bias for p in (*model.neurons, *model.readouts)}
     for parameter, group in ((model.bias, model.neurons), (model.bias_out, model.readouts)):
         if parameter is not None:
@@ -82,10 +93,9 @@ def to_graph(
     by_name: dict[str, Population] = {p.name: p for p in model.inputs}
     receivers: tuple[LIF | LI, ...] = (*model.neurons, *model.readouts)
     by_name |= {p.name: replace(p, bias=bias[p.name], grid=None) for p in receivers}
-    projections = [c for b in model.blocks for c in _projections(model, b)]
     exact = Graph(
         populations=tuple(by_name[n] for n in model.order),
-        projections=tuple(projections),
+        projections=tuple(_projections(model)),
         dt_ms=model.dt_ms,
         name=name,
         notes=dict(notes or {}),
@@ -95,58 +105,38 @@ def to_graph(
     return graph, report if check is None else _compare(model, graph, report, check)
 
 
-def _projections(model: LSNN, block: Block) -> list[Projection]:
-    """Cut a block's weights into projections between populations."""
-    weight = model.get_parameter(block.name).detach().double().numpy()
-    delay = model.get_buffer(f"delay_{block.name}").numpy()
-    sources, targets = _stretches((*model.inputs, *model.neurons)), _stretches((*model.neurons, *model.readouts))
-    if block.projection is not None:
-        name, source_name, target_name = block.projection
-        first_pre, first_post = (
-            next(low for p, low in group if p.name == wanted)
-            for group, wanted in ((sources, source_name), (targets, target_name))
-        )
-        pre, post = block.pre - first_pre, block.post - first_post
-        return [
-            Projection(
-                name=name, source=source_name, target=target_name, pre=pre, post=post, weight=weight, delay=delay
-            )
-        ]
-    keep = weight != 0
-    pre, post, weight, delay = block.pre[keep], block.post[keep], weight[keep], delay[keep]
+def _projections(model: LSNN) -> list[Projection]:
+    """Return the projections with their trained weights; zeros of matrices (dormant connections) are left out."""
+    weight, delay = model.weights().detach().double().numpy(), delays(model)
     found = []
-    for source, low_pre in sources:
-        for target, low_post in targets:
-            here = (
-                (pre >= low_pre) & (pre < low_pre + source.size) & (post >= low_post) & (post < low_post + target.size)
-            )
-            if here.any():
-                found.append(
-                    Projection(
-                        name=f"{source.name}->{target.name}",
-                        source=source.name,
-                        target=target.name,
-                        pre=pre[here] - low_pre,
-                        post=post[here] - low_post,
-                        weight=weight[here],
-                        delay=delay[here],
-                    )
+    for pair in pairs(model):
+        keep = slice(None) if pair.listed else weight[pair.entries] != 0
+        at = pair.entries[keep]
+        if pair.listed or at.size:
+            found.append(
+                Projection(
+                    name=pair.name,
+                    source=pair.source,
+                    target=pair.target,
+                    pre=pair.pre[keep],
+                    post=pair.post[keep],
+                    weight=weight[at],
+                    delay=delay[at],
                 )
+            )
     return found
-
-
-def _stretches(populations: Sequence[Population]) -> list[tuple[Population, int]]:
-    """Pair every population with its first row."""
-    ends = np.cumsum([p.size for p in populations])
-    return [(p, int(end) - p.size) for p, end in zip(populations, ends, strict=True)]
 
 
 @torch.no_grad()
 def _compare(model: LSNN, graph: Graph, report: ExportReport, batch: Batch) -> ExportReport:
-    """Run the module and the graph's exact double on the same samples."""
-    trained, exact = model(batch.inputs), LSNN.from_graph(graph)(batch.inputs)
-    assert trained.z is not None and exact.z is not None
+    """Run the module and the graph's exact double, or the integer graph on the engine, on the same samples."""
+    trained = model(batch.inputs)
+    exact = _run_integer(graph, batch) if isinstance(model, QuantizedLSNN) else LSNN.from_graph(graph)(batch.inputs)
+    assert exact.z is not None
+    assert trained.z is not None
     same = (trained.z.bool() == exact.z.bool()).all(2).all(1)
+    if isinstance(model, QuantizedLSNN):
+        same &= (trained.y == exact.y).all(2).all(1)
     right = [score(output.y.numpy(), batch) for output in (trained, exact)]
     return replace(
         report,
@@ -155,6 +145,15 @@ def _compare(model: LSNN, graph: Graph, report: ExportReport, batch: Batch) -> E
         accuracy_module=right[0][0] / right[0][1],
         accuracy_graph=right[1][0] / right[1][1],
     )
+
+
+def _run_integer(graph: Graph, batch: Batch) -> Output:
+    """Run an integer graph on the engine."""
+    stimulus = Stimulus.dense({graph.inputs[0].name: batch.inputs}, graph)
+    found = EngineBackend().compile(graph).run(stimulus, Record(traces={p.name: ("y",) for p in graph.readouts}))
+    z = [found.spikes[p.name].to_dense(stimulus.batch, stimulus.steps, p.size) for p in graph.neurons]
+    y = [found.traces[p.name]["y"] for p in graph.readouts]
+    return Output(torch.from_numpy(np.concatenate(y, axis=2)), torch.from_numpy(np.concatenate(z, axis=2)))
 
 
 def read_run(run_dir: str | Path) -> dict[str, Any]:
@@ -171,14 +170,17 @@ def load_run(run_dir: str | Path, weights: str = "best") -> nn.Module:
     Parameters: weights, "best" (of all validations; the last ones if there was none) or "last".
     Raises: DataError if the folder holds no run or no checkpoint, or it is damaged.
     """
-    settings = read_run(run_dir)
-    _, tensors = checkpoint.load(Path(run_dir))
-    model = build_model(
-        ModelConfig(**settings["model"]), TaskShape(**settings["task"]), settings["seed"], settings["train"]["dtype"]
+    settings, folder = read_run(run_dir), Path(run_dir)
+    _, tensors = checkpoint.load(folder)
+    model = skeleton(
+        ModelConfig(**settings["model"]),
+        TaskShape(**settings["task"]),
+        settings["seed"],
+        settings["train"]["dtype"],
+        held_start(folder),
+        read_template(folder),
     )
-    best = weights == "best" and any(name.startswith("best/") for name in tensors)
-    prefix = "best/" if best else "model/"
-    model.load_state_dict({name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)})
+    model.load_state_dict(best_weights(tensors, best=weights == "best"))
     if isinstance(model, LSNN):
-        model.sparse = settings["deep_r"]["mode"] != "off"
+        model.sparse = model.sparse or settings["deep_r"]["mode"] != "off"
     return model

@@ -24,11 +24,13 @@ from neuro.seeds import stream
 from neuro.tasks import Batch, Task
 from neuro.train import checkpoint
 from neuro.train.blame import blame
-from neuro.train.build import TaskShape, build_deep_r, build_model, build_optimizer
+from neuro.train.build import TaskShape
 from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 from neuro.train.evaluation import Score, evaluate
-from neuro.train.loss import decision_logits, decision_loss, rate_loss, rates_hz
+from neuro.train.loss import decision_loss, float_logits, rate_loss, rates_hz
 from neuro.train.lsnn import Output
+from neuro.train.quantized import Template
+from neuro.train.start import Start, check_same, origin_settings, prepare, save_origin
 
 FREE_TO_CHANGE = {("train", "iterations"), ("train", "checkpoint_every")}
 """Settings that a resumed run may have otherwise than the run it continues."""
@@ -78,6 +80,8 @@ def fit(
     progress: bool | None = None,
     echo: Callable[[str], None] | None = None,
     notes: Mapping[str, Any] | None = None,
+    start: Start | None = None,
+    template: Template | None = None,
 ) -> FitResult:
     """Train a model on a task and leave the run in a folder.
 
@@ -103,6 +107,10 @@ def fit(
         Gets a line of text at every validation; None: printed to stderr.
     notes : mapping
         Kept in run.json, JSON values.
+    start : Start
+        Where the first weights come from; None: drawn from the seed. A resumed run needs it for what it is compared with.
+    template : Template
+        Train for a chip: the forward pass is exactly that of the integer graph, see `QuantizedLSNN`. None: a float network.
 
     Returns
     -------
@@ -118,9 +126,16 @@ def fit(
     """
     folder = Path(run_dir)
     settings = {"model": asdict(model), "train": asdict(train), "deep_r": asdict(deep_r or DeepRConfig()), "seed": seed}
-    _open_run(folder, settings, TaskShape.of(task), dict(notes or {}), resume)
+    settings |= origin_settings(start, template)
+    wanted = json.loads(json.dumps({**settings, "task": TaskShape.of(task).as_dict()}))
+    _check_folder(folder, wanted, resume)
     with _threads(train.threads), _interrupts() as interrupted:
-        run = _Run(task, folder, model, train, deep_r or DeepRConfig(), seed)
+        run = _Run(task, folder, model, train, deep_r or DeepRConfig(), seed, start, template)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_origin(folder, start, template)
+        checkpoint.write_json(
+            folder / checkpoint.RUN, {"format": checkpoint.FORMAT, **wanted, "notes": dict(notes or {})}
+        )
         if resume and (folder / checkpoint.CHECKPOINT).exists():
             run.restore()
         show = sys.stderr.isatty() if progress is None else progress
@@ -132,13 +147,22 @@ class _Run:
     """Hold a run's model, optimiser and state, and step them."""
 
     def __init__(
-        self, task: Task, folder: Path, model: ModelConfig, train: TrainConfig, deep_r: DeepRConfig, seed: int
+        self,
+        task: Task,
+        folder: Path,
+        model: ModelConfig,
+        train: TrainConfig,
+        deep_r: DeepRConfig,
+        seed: int,
+        start: Start | None,
+        template: Template | None,
     ) -> None:
         self.task, self.folder, self.train, self.seed = task, folder, train, seed
-        self.model = build_model(model, TaskShape.of(task), seed, train.dtype)
-        self.optimizer = build_optimizer(train, self.model)
-        self.deep_r = build_deep_r(deep_r, self.model, self.optimizer, seed)
+        made = prepare(model, train, deep_r, TaskShape.of(task), seed, start, template)
+        self.model, self.optimizer, self.deep_r = made.model, made.optimizer, made.deep_r
         self.state = _Progressed()
+        self.starts = start is not None  # such weights may be the best ones before the first step
+
         self.warning = ""
 
     def go(self, interrupted: Callable[[], bool], display: _Display) -> str:
@@ -149,6 +173,8 @@ class _Run:
         with display, (self.folder / checkpoint.LOG).open("a", encoding="utf-8") as log:
             if self.warning:
                 display.line(self.warning)
+            if self.starts and not state.iteration:
+                self._validate_to(log, display)
             stopped = self._reason()
             if stopped and not (self.folder / checkpoint.CHECKPOINT).exists():
                 self.save()
@@ -157,9 +183,7 @@ class _Run:
                 _append(log, entry)
                 display.step(state.iteration, entry)
                 if state.iteration % train.validate_every == 0 or state.iteration == train.iterations:
-                    entry = self._validate()
-                    _append(log, entry)
-                    display.line(self._sentence(entry))
+                    self._validate_to(log, display)
                 stopped = "interrupted" if interrupted() else self._reason()
                 if stopped or state.iteration % train.checkpoint_every == 0:
                     self.save()
@@ -183,7 +207,7 @@ class _Run:
         batch = self.task.sample("train", stream(self.seed, f"batch/{state.iteration}"), train.batch)
         self.optimizer.zero_grad()
         output: Output = self.model(batch.inputs)
-        logits = decision_logits(output.y, batch)
+        logits = float_logits(output, batch)
         targets = torch.as_tensor(batch.targets)
         loss = decision_loss(logits, targets, train.logit_scale)
         entry: dict[str, Any] = {"iteration": state.iteration + 1, "loss": loss.item()}
@@ -239,6 +263,12 @@ class _Run:
             entry["connectivity"] = self.deep_r.connectivity
         state.history.append(entry)
         return entry
+
+    def _validate_to(self, log: Any, display: _Display) -> None:
+        """Validate, and write it to the log and the screen."""
+        entry = self._validate()
+        _append(log, entry)
+        display.line(self._sentence(entry))
 
     def _sentence(self, entry: dict[str, Any]) -> str:
         """Put a validation into words."""
@@ -361,10 +391,9 @@ def _append(log: Any, entry: dict[str, Any]) -> None:
     log.flush()
 
 
-def _open_run(folder: Path, settings: dict[str, Any], shape: TaskShape, notes: dict[str, Any], resume: bool) -> None:
-    """Make the folder this run's, or check that it is."""
+def _check_folder(folder: Path, wanted: dict[str, Any], resume: bool) -> None:
+    """Refuse a folder that holds another run, or a run that is not to be resumed."""
     path = folder / checkpoint.RUN
-    wanted = json.loads(json.dumps({**settings, "task": shape.as_dict()}))
     if path.exists():
         if not resume:
             raise DataError(f"run '{folder}': there is a run already. Resume it, or choose another folder.")
@@ -380,8 +409,7 @@ def _open_run(folder: Path, settings: dict[str, Any], shape: TaskShape, notes: d
             differences.append(f"run '{folder}': seed differs (got {wanted['seed']}; the run has {held['seed']}).")
         if differences:
             raise DataError("\n".join(differences))
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_json(path, {"format": checkpoint.FORMAT, **wanted, "notes": notes})
+        check_same(folder, held, wanted["start"].get("path"), wanted["quantize"].get("profile"))
 
 
 @contextmanager

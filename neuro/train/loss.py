@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neuro.tasks import Batch
+from neuro.train.lsnn import Output
 
 
 def decision_logits(y: Tensor, batch: Batch) -> Tensor:
@@ -17,6 +18,12 @@ def decision_logits(y: Tensor, batch: Batch) -> Tensor:
     decision = torch.arange(batch.targets.shape[1])
     inside = (torch.as_tensor(batch.window)[:, None, :] == decision[:, None]).to(y.dtype)  # (batch, K, steps)
     return torch.bmm(inside / inside.sum(2, keepdim=True).clamp(min=1), y)
+
+
+def float_logits(output: Output, batch: Batch) -> Tensor:
+    """Return `decision_logits` of an output in the float network's units, whatever its readouts count in."""
+    logits = decision_logits(output.y, batch)
+    return logits if output.y_unit is None else logits * output.y_unit.to(logits.dtype)
 
 
 def decision_loss(logits: Tensor, targets: Tensor, scale: float) -> Tensor:

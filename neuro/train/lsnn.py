@@ -16,6 +16,7 @@ from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, 
 from neuro.train import dynamics, sequence
 from neuro.train.config import ModelConfig
 from neuro.train.sweep import Rows
+from neuro.train.twin import Cell, unroll
 from neuro.train.wiring import Plan, Synapses, Wiring
 
 Streams = Callable[[str], np.random.Generator]
@@ -27,12 +28,13 @@ class Output:
     """What a network says about a batch, (batch, steps, units) each.
 
     y: readouts, side by side; z: spikes of all neurons, side by side, None for a network that does not spike; traces: by
-    population and state, on request.
+    population and state, on request; y_unit: what one unit of each readout is worth, (n_out,), None: 1.
     """
 
     y: Tensor
     z: Tensor | None = None
     traces: Mapping[str, Mapping[str, Tensor]] | None = None
+    y_unit: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -188,15 +190,14 @@ class LSNN(nn.Module):
         Returns: Output.
         Raises: DataError if inputs are missing or misshapen.
         """
-        signal = self._signal(inputs)
+        signal, weights = self._signal(inputs), self.weights()
+        used = self._effective(weights)
         if twin:
-            return self._twin(signal.to(self.dtype), traces)
-        weights = self.weights()
+            found = unroll(signal.to(self.dtype), used, self.wiring(), *self._cells())
+            return Output(found["y"], found["z"], self._traces(found) if traces else None)
         active = torch.nonzero(weights.detach()).view(-1) if self.sparse else None
-        used = weights if active is None else weights.index_select(0, active)
-        y, z, v, a = sequence.run(
-            signal.permute(1, 2, 0), used, self._biases(), self.rows(), self._active_plan(active), traces
-        )
+        used = used if active is None else used.index_select(0, active)
+        y, z, v, a = self._run(signal.permute(1, 2, 0), used, self._active_plan(active), traces)
         states = {"z": z, "v": v, "y": y}
         if traces:
             assert a is not None
@@ -204,40 +205,29 @@ class LSNN(nn.Module):
         batch_first = {name: s.permute(2, 0, 1) for name, s in states.items() if s is not None}
         return Output(batch_first["y"], batch_first["z"], self._traces(batch_first) if traces else None)
 
-    def _twin(self, signal: Tensor, traces: bool) -> Output:
-        """Run step by step: one matrix of weights for each delay, one population after another."""
-        w, batch = self.wiring(), len(signal)
-        at = (w.synapses.delay, w.synapses.pre, w.synapses.post)
-        weights = self.weights()
-        matrices = weights.new_zeros(w.delay_max + 1, w.n_sources, w.n_targets).index_put(at, weights, accumulate=True)
-        used = torch.unique(w.synapses.delay).tolist()
+    def _effective(self, weights: Tensor) -> Tensor:
+        """Return the weights that the network runs with, from the trained ones, (n,): the same."""
+        return weights
+
+    def _run(
+        self, signal: Tensor, weights: Tensor, plan: Plan, traces: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Run the fast sequence, see `sequence.run`."""
+        return sequence.run(signal, weights, self._biases(), self.rows(), plan, traces)
+
+    def _cells(self) -> tuple[Sequence[Cell], Sequence[Cell]]:
+        """Return neurons and readouts for the twin."""
         bias = self._biases()
-        cells = [dynamics.neuron_parameters(p, self.dtype, self.dampening) for p in self.neurons]
-        kappa = torch.cat(
-            [torch.zeros(0, dtype=self.dtype), *(dynamics.readout_decay(p, self.dtype) for p in self.readouts)]
-        )
-        last = [dynamics.rest(batch, p) for p in cells]
-        y = weights.new_zeros(batch, self.n_out)
-        sent: list[Tensor] = []
-        history: dict[str, list[Tensor]] = {"z": [], "v": [], "a": [], "y": []}
-        silent = weights.new_zeros(batch, self.n_neurons)
-        for t in range(signal.shape[1]):
-            sent.append(torch.cat([signal[:, t], silent], 1))
-            current = weights.new_zeros(batch, w.n_targets)
-            if bias is not None:
-                current = current + bias[:, 0]
-            for d in used:
-                if d <= t:
-                    current = current + sent[t - d] @ matrices[d]
-            parts = torch.split(current, [*(p.size for p in self.neurons), self.n_out], dim=1)
-            last = [dynamics.neuron_step(s, i, p) for s, i, p in zip(last, parts[:-1], cells, strict=True)]
-            y = dynamics.readout_step(y, parts[-1], kappa)
-            now = {name: torch.cat([silent[:, :0], *(getattr(s, name) for s in last)], 1) for name in ("z", "v", "a")}
-            sent[t] = torch.cat([signal[:, t], now["z"]], 1)
-            for name, value in (*now.items(), ("y", y)):
-                history[name].append(value)
-        states = {name: torch.stack(values, 1) for name, values in history.items()}
-        return Output(states["y"], states["z"], self._traces(states) if traces else None)
+        flat = torch.zeros(self.n_neurons + self.n_out, dtype=self.dtype) if bias is None else bias[:, 0]
+        parts = torch.split(flat, [p.size for p in (*self.neurons, *self.readouts)])
+        neurons = [
+            dynamics.NeuronCell(dynamics.neuron_parameters(p, self.dtype, self.dampening), b)
+            for p, b in zip(self.neurons, parts, strict=False)
+        ]
+        return neurons, [
+            dynamics.ReadoutCell(dynamics.readout_decay(p, self.dtype), b)
+            for p, b in zip(self.readouts, parts[len(neurons) :], strict=True)
+        ]
 
     def _signal(self, inputs: Signal) -> Tensor:
         """Return the inputs side by side, (batch, steps, n_in)."""

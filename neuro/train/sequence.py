@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from neuro.train.sweep import Rows, sweep
+from neuro.train.sweep import Rows, Traces, sweep
 from neuro.train.unsweep import unsweep
 from neuro.train.wiring import Plan
 
+Sweep = Callable[[Tensor, Tensor, "Tensor | None", Rows, Plan, frozenset[str]], Traces]
+
 
 class _Sequence(torch.autograd.Function):
-    """Tie `sweep` and `unsweep` together for autograd."""
+    """Tie a sweep and `unsweep` together for autograd."""
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, weights: Tensor, bias: Tensor | None, rows: Rows, plan: Plan, keep: frozenset[str]
+        ctx: Any,
+        inputs: Tensor,
+        weights: Tensor,
+        bias: Tensor | None,
+        rows: Rows,
+        plan: Plan,
+        keep: frozenset[str],
+        forward: Sweep,
     ) -> tuple[Tensor | None, ...]:
-        traces = sweep(inputs, weights, bias, rows, plan, keep)
+        traces = forward(inputs, weights, bias, rows, plan, keep)
         y, v, a = traces.y, traces.v, traces.a
         traces.y = traces.v = traces.a = None  # outputs held by their own node would be a cycle
         ctx.rows, ctx.plan, ctx.traces = rows, plan, traces
@@ -31,20 +41,27 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         weights, bias = ctx.saved_tensors
-        grad_w, grad_b = unsweep(ctx.traces, grads[0], grads[1], weights, bias, ctx.rows, ctx.plan)
-        return None, grad_w, grad_b, None, None, None
+        grad_y, grad_z = (None if g is None else g.to(weights.dtype) for g in grads[:2])
+        grad_w, grad_b = unsweep(ctx.traces, grad_y, grad_z, weights, bias, ctx.rows, ctx.plan)
+        return None, grad_w, grad_b, None, None, None, None
 
 
 def run(
-    inputs: Tensor, weights: Tensor, bias: Tensor | None, rows: Rows, plan: Plan, traces: bool
+    inputs: Tensor,
+    weights: Tensor,
+    bias: Tensor | None,
+    rows: Rows,
+    plan: Plan,
+    traces: bool,
+    forward: Sweep = sweep,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return (y, z, v, a) of a sequence, (steps, rows, batch); v and a only with `traces`, and without gradients.
 
-    Gradients reach weights and bias from y and z. Parameters as in `sweep`.
+    Gradients reach weights and bias from y and z. Parameters as in `sweep`; forward: `sweep`, or another that leaves such traces.
     """
     keep = {"v", "a"} if traces else set()
     if torch.is_grad_enabled() and (weights.requires_grad or (bias is not None and bias.requires_grad)):
         keep.add("x")
         keep |= {"threshold"} if rows.stretches("adaptive") else set()
         keep |= {"held"} if rows.stretches("zero") else set()
-    return _Sequence.apply(inputs, weights, bias, rows, plan, frozenset(keep))  # type: ignore[no-untyped-call]
+    return _Sequence.apply(inputs, weights, bias, rows, plan, frozenset(keep), forward)  # type: ignore[no-untyped-call]

@@ -26,6 +26,7 @@ class Rows:
     | decay | neurons + readouts | alpha, kappa |
     | v_th | neurons | threshold at rest |
     | rho, beta | neurons from `adaptive_from` on | adaptation; LIF neurons among them have 0 |
+    | w_x | the same, None without AHP neurons | slow current of a spike: x = rho x + w_x z, added to v; then beta is 0 |
     | n_ref | neurons, (n,) int64 | refractory steps |
     | resets | | (reset, low, high) for stretches of neurons |
     """
@@ -40,6 +41,7 @@ class Rows:
     n_ref: Tensor
     resets: tuple[tuple[str, int, int], ...]
     dampening: float
+    w_x: Tensor | None = None
 
     def stretches(self, reset: str) -> list[slice]:
         """Return the rows that have this reset."""
@@ -69,7 +71,7 @@ class Traces:
 
 
 @dataclass
-class _Refractory:
+class Refractory:
     """Count spikes of the last n_ref steps: `blocked` is 1 where a neuron may not spike, else 0.
 
     blocked(t) = blocked(t-1) + z(t-1) - z(t-1-n_ref)
@@ -138,7 +140,7 @@ class _Sweep:
         self._threshold = rows.v_th.expand(n, batch).clone()
         self._reset = like.new_zeros(n, batch)  # r of reset "adaptive"
         self._before = sources[pad - 1, n_inputs:]
-        self._refractory = _Refractory(n_ref, sources, pad, n_inputs) if longest else None
+        self._refractory = Refractory(n_ref, sources, pad, n_inputs) if longest else None
         self._blocked: Tensor | None = None
 
     def step(self, t: int) -> None:

@@ -59,6 +59,8 @@ class _Unsweep:
         delta(t)  = alpha delta(t+1) + psi(t) dL/dz(t)          readouts: kappa delta(t+1) + grad_y(t)
         dL/da(t)  = rho dL/da(t+1) + beta dL/dA(t);   dL/dA(t) = -psi(t) dL/dz(t) - [adaptive] z(t) delta(t+1)
 
+        AHP: dL/dx(t) = rho dL/dx(t+1) + delta(t), and dL/dz(t) has w_x dL/dx(t+1) in place of dL/da(t+1)
+
     with r' = v_th (reset "threshold") or A(t) ("adaptive"). For reset "zero" the term is -v(t) alpha delta(t+1), v before the
     reset, and alpha delta(t+1) reaches step t only where there was no spike and the neuron was not held at 0.
 
@@ -115,6 +117,8 @@ class _Unsweep:
             for part in self._by_threshold:
                 grad[part].add_(self._z[t, part] * after[part])
             self._grad_a.mul_(rows.rho).sub_(grad[rows.adaptive_from :].mul_(rows.beta))
+            if rows.w_x is not None:  # dL/da of an AHP row holds w_x dL/dx
+                self._grad_a.addcmul_(rows.w_x, here[rows.adaptive_from : self._n])
 
     def _through_reset(self, t: int, grad: Tensor, here: Tensor, after: Tensor) -> None:
         """Add to dL/dz(t) what reaches it through the reset; `here` is alpha delta(t+1)."""

@@ -144,6 +144,12 @@ class Plan:
         self._active = active
 
     @functools.cached_property
+    def post(self) -> Tensor:
+        """Return the target row of every active entry, int64 (k,)."""
+        post = self.wiring.synapses.post
+        return post if self._active is None else post[self._active]
+
+    @functools.cached_property
     def groups(self) -> tuple[Group, ...]:
         """Return the active entries by delay and kind of source."""
         w = self.wiring

@@ -17,7 +17,7 @@ import torch
 
 from neuro.errors import DataError, NeuroError, RecipeError
 from neuro.tasks import Batch
-from neuro.train import LSNN, DeepRConfig, ModelConfig, TrainConfig, checkpoint, evaluate, fit, load_run, loop
+from neuro.train import LSNN, DeepRConfig, ModelConfig, TrainConfig, checkpoint, evaluate, fit, load_run, loop, start
 
 MODEL = ModelConfig(n_lif=10, n_alif=6, gain_in=4.0, tau_a_ms=50.0)
 TRAIN = TrainConfig(
@@ -218,7 +218,7 @@ def test_loss_that_is_not_finite_names_step_and_state(tmp_path):
 
 
 def test_parameter_that_is_not_finite_is_named(tmp_path, monkeypatch):
-    built = loop.build_model
+    built = start.build_model
 
     def spoilt(*arguments: object) -> torch.nn.Module:
         model = built(*arguments)
@@ -226,7 +226,7 @@ def test_parameter_that_is_not_finite_is_named(tmp_path, monkeypatch):
             model.w_rec[2, 3] = float("nan")
         return model
 
-    monkeypatch.setattr(loop, "build_model", spoilt)
+    monkeypatch.setattr(start, "build_model", spoilt)
     with pytest.raises(NeuroError, match=r"training step 1: .*parameter 'w_rec' at \(2, 3\)"):
         run(tmp_path / "run", deep_r=DeepRConfig())
 
