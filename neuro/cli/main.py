@@ -9,13 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 from neuro import __version__
-from neuro.cli import backends, compare, diff, export, run, show, train
+from neuro.cli import backends, check, compare, diff, export, quantize, run, show, train
 from neuro.errors import NeuroError
 
 EXIT_PROBLEM, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 130
 _EPILOG = (
-    "Exit codes: 0 done; 1 backends that have to agree do not, or one broke, or two recordings differ; 2 a mistake in what was "
-    "given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
+    "Exit codes: 0 done; 1 backends that have to agree do not, or one broke, or two recordings differ, or a chip cannot hold a "
+    "graph; 2 a mistake in what was given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
 )
 
 
@@ -84,4 +84,6 @@ app.command("show")(show.show)
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
+app.command("quantize")(quantize.quantize)
+app.command("check")(check.check)
 app.add_typer(backends.app, name="backends")

@@ -101,25 +101,28 @@ def compiled(graph: Graph) -> Program:
         return get("reference", isolated=False).compile(graph)
 
 
-def distance(graph: Graph, target: Behaviour, found: Behaviour, scales: Mapping[str, float]) -> float:
-    """Measure how far an integer graph's behaviour is from the float graph's.
+def distance(graph: Graph, target: Behaviour, found: Behaviour, scales: Mapping[str, float]) -> NDArray[np.float64]:
+    """Measure how far an integer graph's behaviour is from the float graph's, in each sample: float64 (batch,).
 
     The mean over readouts of rms(y / scale - y_float) / rms(y_float), plus the mean over populations of neurons of
-    sum |n - n_float| / sum n_float over the spike counts of neurons and samples, plus the share of state updates that were clipped.
+    sum |n - n_float| / sum n_float over spike counts, plus the share of state updates that were clipped. The rms in
+    the denominator, and sum n_float, are means over all samples, so that quiet samples count as little as they should.
     """
-    readouts = [_relative(found.readouts[p.name] / scales[p.name], target.readouts[p.name]) for p in graph.readouts]
-    spikes = []
-    for p in graph.neurons:
-        n, n_float = found.counts[p.name], target.counts[p.name]
-        spikes.append(np.abs(n - n_float).sum() / max(int(n_float.sum()), 1))
+    readouts, spikes = [], []
+    for p in graph.readouts:
+        y, y_float = found.readouts[p.name] / scales[p.name], target.readouts[p.name]
+        size = float(np.sqrt(np.mean(y_float**2))) or 1.0
+        readouts.append(np.sqrt(np.mean((y - y_float) ** 2, axis=(1, 2))) / size)
+    for name in (p.name for p in graph.neurons):
+        n, n_float = found.counts[name], target.counts[name]
+        spikes.append(np.abs(n - n_float).sum(axis=1) / max(float(n_float.sum(axis=1).mean()), 1.0))
     clips = sum(n for by_state in found.saturations.values() for n in by_state.values())
     updates = found.batch * found.steps * sum(p.size for p in graph.receivers)
-    return sum(float(np.mean(part)) for part in (readouts, spikes) if part) + clips / max(updates, 1)
-
-
-def _relative(y: NDArray[np.float64], y_float: NDArray[np.float64]) -> float:
-    size = float(np.sqrt(np.mean(y_float**2)))
-    return float(np.sqrt(np.mean((y - y_float) ** 2))) / (size or 1.0)
+    total = np.full(found.batch, clips / max(updates, 1))
+    for part in (readouts, spikes):
+        if part:
+            total += np.mean(part, axis=0)
+    return total
 
 
 def _of(graph: Graph, recording: Recording) -> Behaviour:

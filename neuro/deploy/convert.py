@@ -108,7 +108,7 @@ def convert(graph: Graph, parts: tuple[Part, ...], plan: Plan, profile: Profile)
     )
     if "IntALIF" in profile.kinds or not any(isinstance(p, IntALIF) for p in populations):
         return made, None
-    return to_ahp(made)
+    return to_ahp(made, rescale=False)  # the scale is the search's to choose
 
 
 def representable_bias(bias: NDArray[np.float64], profile: Profile) -> NDArray[np.int64]:

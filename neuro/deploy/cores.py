@@ -62,8 +62,8 @@ class Placement:
         p, cores = self.profile, self.cores
         n_compartments, n_synapses = sum(c.compartments for c in cores), sum(c.n_synapses for c in cores)
         lines = [
-            f"placement on {p.name}: {len(cores)} cores on {self.n_chips} {'chip' if self.n_chips == 1 else 'chips'} of "
-            f"{p.n_chip_cores} cores; {n_compartments} compartments, {n_synapses} synapses"
+            f"placement on {p.name}: {_plural(len(cores), 'core')} on {_plural(self.n_chips, 'chip')} (a chip has "
+            f"{p.n_chip_cores}); {n_compartments} compartments, {n_synapses} synapses"
         ]
         memory, kind = _memory(p)
         for what, field, limit in (
@@ -91,7 +91,7 @@ class Placement:
     def _limits(self) -> list[str]:
         if not self.broken:
             return ["no limit broken"]
-        return [f"{len(self.broken)} limits broken", *(f"  {b}" for b in self.broken)]
+        return [f"{_plural(len(self.broken), 'limit')} broken", *(f"  {b}" for b in self.broken)]
 
 
 def placement(graph: Graph, profile: str | Profile, *, max_chips: int | None = None) -> Placement:
@@ -225,7 +225,7 @@ def _broken_chips(target: Profile, cores: tuple[Core, ...], max_chips: int | Non
         found.append(
             Broken(
                 where="graph",
-                what=f"too many cores for {max_chips} {'chip' if max_chips == 1 else 'chips'}",
+                what=f"too many cores for {_plural(max_chips, 'chip')}",
                 value=len(cores),
                 limit=max_chips * target.n_chip_cores,
                 do="Use fewer neurons or synapses, or more chips",
@@ -244,3 +244,7 @@ def _broken_chips(target: Profile, cores: tuple[Core, ...], max_chips: int | Non
                 )
             )
     return found
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -170,8 +170,9 @@ def changes(graph: Graph, integer: Graph) -> tuple[str, ...]:
         was, now = getattr(p, "reset", None), getattr(q, "reset", "zero")
         if was is not None and was != now:
             found.append(
-                f"population '{p.name}': reset '{was}' became '{now}': all this chip can do; v is held at 0 while refractory. "
-                "Train with reset 'zero', or fine-tune with quantize, to win back what that costs."
+                f"population '{p.name}': reset '{was}' became '{now}': all this chip can do; what v has beyond the threshold "
+                "at a spike, and what arrives while it is refractory, is lost. Train with reset 'zero', or fine-tune with quantize, to "
+                "win back what that costs."
             )
         pairs = (("alpha", "d_v"), ("kappa", "d_y"), ("rho", "d_a"))
         for field_name, d in ((f, d) for f, d in pairs if hasattr(p, f) and hasattr(q, d)):

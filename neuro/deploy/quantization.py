@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuro.backend import Stimulus
 from neuro.deploy import note as notes
@@ -50,7 +51,7 @@ def quantize(
     before = observe(graph, stimulus, peaks=True)
     parts = parts_of(graph, split=split_signs)
 
-    def measure(plan: Plan) -> float:
+    def measure(plan: Plan) -> NDArray[np.float64]:
         integer, _ = convert(graph, parts, plan, target)
         return distance(integer, before, observe(integer, stimulus), plan.scales)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import neuro
 from neuro.backend import Stimulus
-from neuro.deploy import observe, quantize
+from neuro.deploy import observe, profile, quantize, silence
+from neuro.deploy.convert import representable_bias
+from neuro.errors import GraphError, QuantizationError, UnsupportedError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,10 +54,208 @@ def test_a_small_net_behaves_nearly_as_before() -> None:
 
 def test_the_zoo_quantises_for_both_profiles() -> None:
     graph = neuro.load(ROOT / "models" / "digits" / "graph.h5")
-    for profile, kinds in (("loihi1", {"IntLIF", "AHP", "IntLI"}), ("loihi2", {"IntLIF", "IntALIF", "IntLI"})):
-        integer, note = quantize(graph, profile, max_runs=1)
+    for name, kinds in (("loihi1", {"IntLIF", "AHP", "IntLI"}), ("loihi2", {"IntLIF", "IntALIF", "IntLI"})):
+        integer, note = quantize(graph, name, max_runs=1)
         assert {type(p).__name__ for p in integer.receivers} == kinds
         assert note.n_runs == 1
         assert "Poisson at 50 Hz" in note.calibration
-        assert integer.notes["profile"] == profile
+        assert integer.notes["profile"] == name
         assert integer.notes["task"] == graph.notes["task"]
+
+
+def _tight() -> neuro.Graph:
+    """Return a graph that has to lose neurons: 2 need weights ten thousand times as large as the other 3, in one projection."""
+    b = neuro.Builder(name="tight")
+    b.spike_input("in", 5)
+    b.lif("lif", 5, tau_m_ms=20.0, v_th=[1000.0, 1000.0, 0.1, 0.1, 0.1])
+    b.li("out", 1)
+    b.connect("in", "lif", weight=np.diag([1100.0, 1100.0, 0.07, 0.07, 0.07]))
+    b.connect("lif", "out", weight=0.1)
+    return b.build()
+
+
+def test_neurons_that_fall_silent_are_named_with_the_fix() -> None:
+    graph = _tight()
+    _, note = quantize(graph, "loihi2")
+    assert note.populations["lif"].went_silent == (2, 3, 4)
+    assert note.silenced == ("lif",)
+    (text,) = note.problems
+    assert text.startswith(
+        "population 'lif': 3 of 5 neurons that spiked are silent after quantisation (neurons 2, 3, 4): "
+    )
+    assert "weights into them are below one mantissa step at this threshold: raise these weights or lower v_th" in text
+    assert 'fine-tune with quantize = "loihi2"' in text
+    assert text in str(note)
+
+
+def _outlier() -> tuple[neuro.Graph, Stimulus]:
+    """Return a net in which one weight of 60, hardly ever used, stands among weights of 0.1 to 0.5."""
+    rng = np.random.default_rng(2)
+    b = neuro.Builder(name="outlier")
+    b.spike_input("in", 13)
+    b.lif("lif", 12, tau_m_ms=20.0, n_ref=2, reset="zero")  # a spike is a spike, however far v went
+    b.li("out", 2)
+    weight = np.vstack([rng.uniform(0.1, 0.5, (12, 12)) * (rng.random((12, 12)) < 0.5), np.eye(1, 12) * 60.0])
+    b.connect("in", "lif", weight=weight)
+    b.connect("lif", "out", weight=lambda r, n: r.normal(0.0, 0.3, n))
+    spikes = rng.random((8, 150, 13)) < 0.06
+    spikes[:, :, 12] = rng.random((8, 150)) < 0.005
+    return b.build(), Stimulus.dense({"in": spikes.astype(np.uint8)})
+
+
+def test_search_beats_the_naive_choice_where_a_weight_stands_out() -> None:
+    graph, stimulus = _outlier()
+    before = observe(graph, stimulus)
+    assert before.counts["lif"].sum() > 500
+    naive, first = quantize(graph, "loihi2", stimulus, max_runs=1)
+    searched, note = quantize(graph, "loihi2", stimulus)
+    assert first.distance == note.first_distance
+    assert note.distance < 0.2 * first.distance
+    assert note.projections["in->lif"].n_clipped == 1  # the outlier was clipped to give the others finer steps
+    assert first.projections["in->lif"].n_clipped == 0
+    fresh = Stimulus.dense({"in": (np.random.default_rng(9).random((8, 150, 13)) < 0.05).astype(np.uint8)})
+    target = observe(graph, fresh).counts["lif"].sum(axis=0)
+    errors = [np.abs(observe(g, fresh).counts["lif"].sum(axis=0) - target).sum() for g in (naive, searched)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_the_search_is_deterministic_and_bounded() -> None:
+    graph, stimulus = _outlier()
+    results = [quantize(graph, "loihi2", stimulus, max_runs=7) for _ in range(2)]
+    assert results[0][0].sha256 == results[1][0].sha256
+    assert results[0][1].n_runs == 7
+
+
+def test_numbers_are_scaled_as_the_note_says() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 2)
+    b.alif("alif", 3, tau_m_ms=20.0, tau_a_ms=200.0, beta=0.3, v_th=[1.0, 0.5, 2.0], bias=[0.01, 0.0, -0.3], n_ref=4)
+    b.connect("in", "alif", weight=[[0.5, 0.25, -1.0], [1.0, 0.0, -0.125]], delay=3)
+    graph = b.build()
+    integer, note = quantize(graph, "loihi2", max_runs=1)
+    s, p = note.scales["alif"], integer.population("alif")
+    assert p.v_th.tolist() == np.rint(s * np.array([1.0, 0.5, 2.0]) / 64).tolist()  # type: ignore[union-attr]
+    assert p.bump.tolist() == [round(s * 0.3)] * 3  # type: ignore[union-attr]
+    assert np.abs(p.bias - s * np.array([0.01, 0.0, -0.3])).max() <= 64  # type: ignore[union-attr]
+    assert (p.n_ref.tolist(), p.d_v[0], p.d_a[0], p.d_u[0]) == ([4] * 3, 200, 20, 4095)  # type: ignore[union-attr]
+    assert p.reset == "threshold"  # type: ignore[union-attr]
+    assert {c.name: c.sign_mode for c in integer.projections} == {  # type: ignore[attr-defined]
+        "in->alif.exc": "excitatory",
+        "in->alif.inh": "inhibitory",
+    }
+    for c in integer.projections:
+        near = dict(
+            zip(zip([0, 0, 0, 1, 1], [0, 1, 2, 0, 2], strict=True), [0.5, 0.25, -1.0, 1.0, -0.125], strict=True)
+        )
+        for i, j, a, d in zip(c.pre, c.post, c.activation, c.delay, strict=True):  # type: ignore[attr-defined]
+            assert abs(a / s - near[int(i), int(j)]) < 1 / 255
+            assert d == 3
+
+
+def test_mixed_signs_stay_one_projection_of_even_mantissas() -> None:
+    integer, note = quantize(_net(), "loihi2", _stimulus(), max_runs=1, split_signs=False)
+    names = [c.name for c in integer.projections]
+    assert not any(name.endswith((".exc", ".inh")) for name in names)
+    c = integer.projections[2]
+    assert (c.sign_mode, int((c.weight % 2).sum())) == ("mixed", 0)  # type: ignore[attr-defined]
+    split = quantize(_net(), "loihi2", _stimulus(), max_runs=1)[1]
+    assert note.projections[c.name].rms_error > split.projections[f"{c.name}.exc"].rms_error
+
+
+def test_loihi1_changes_reset_and_adaptation_and_says_so() -> None:
+    integer, note = quantize(_net(), "loihi1", _stimulus(), max_runs=1)
+    assert integer.population("lif").reset == "zero"  # type: ignore[union-attr]
+    text = str(note)
+    assert "population 'lif': reset 'threshold' became 'zero'" in text
+    assert "'alif': fit error" in text
+    assert note.ahp is not None
+    assert note.ahp.fits["alif"].shift == 0
+    assert not neuro.placement(integer, "loihi1").broken
+
+
+def test_rounded_weights_that_vanish_are_dropped_and_counted() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 3)
+    b.lif("lif", 1)
+    b.connect("in", "lif", weight=[[1.0], [0.5], [1e-4]])
+    integer, note = quantize(b.build(), "loihi2", max_runs=1)
+    change = note.projections["in->lif"]
+    assert (change.n_synapses, change.n_dropped, change.n_clipped) == (2, 1, 0)
+    assert integer.n_synapses == 2
+    assert 0 < change.rms_error < 0.01
+
+
+def test_what_a_chip_cannot_hold_is_refused_with_every_reason() -> None:
+    b = neuro.Builder()
+    b.current_input("u", 2)
+    b.alif("alif", 2, beta=[0.1, -0.2], n_ref=[3, 64])
+    b.connect("u", "alif", weight=0.1, delay=63)
+    with pytest.raises(QuantizationError) as caught:
+        quantize(b.build(), "loihi1")
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        "population 'u': currents cannot enter a chip (got a CurrentInput; need SpikeInput). Code the values as spikes in the task, "
+        "or with a population of neurons.",
+        "population 'alif': refractory period too long (got 64 steps at neuron 1; need 0..63). Train with a shorter one, or a longer "
+        "step dt.",
+        "population 'alif': beta cannot become a current (got -0.2 at neuron 1; need >= 0 for loihi1, whose neurons adapt by a "
+        "negative current). Train with beta >= 0, or use loihi2.",
+        "projection 'u->alif': delay too long (got 63 steps at synapse 0; need at most 62). Train with shorter delays, or insert "
+        "relay neurons.",
+    ]
+
+
+def test_an_integer_graph_and_an_unknown_profile_are_refused() -> None:
+    graph = _net()
+    integer, _ = quantize(graph, "loihi2", _stimulus(), max_runs=1)
+    with pytest.raises(QuantizationError, match=r"quantize: integer graph .*It is quantised already"):
+        quantize(integer, "loihi2")
+    with pytest.raises(UnsupportedError, match=r"profile 'lohi2': not known .* Did you mean 'loihi2'\?"):
+        quantize(graph, "lohi2")
+
+
+def test_a_population_that_no_scale_fits_is_refused() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 1)
+    b.lif("lif", 2, v_th=[1e-5, 1e5])
+    b.connect("in", "lif", weight=1.0)
+    with pytest.raises(
+        QuantizationError, match=r"population 'lif': no scale fits .*for the largest threshold.*smallest threshold"
+    ):
+        quantize(b.build(), "loihi2")
+
+
+def test_weights_beyond_the_mantissa_are_refused_by_the_graph() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 1)
+    b.int_lif("lif", 1, d_v=0, v_th=1)
+    b.connect("in", "lif", weight=256)
+    with pytest.raises(
+        GraphError, match=r"weight does not fit sign_mode 'excitatory' \(got 256 at synapse 0.*need 0..255"
+    ):
+        b.build()
+
+
+def test_biases_are_rounded_to_mantissa_and_exponent() -> None:
+    given = np.array([0.0, 4095.0, 4096.0, -4097.0, 100_001.0, -524_160.0, 1e7])
+    found = representable_bias(given, profile("loihi1"))
+    assert found.tolist() == [0, 4095, 4096, -4096, 100_000, -524_160, 524_160]
+
+
+def test_clipped_states_are_told() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 40)
+    b.lif("lif", 1, v_th=1.0)
+    b.li("out", 1)
+    b.connect("in", "lif", weight=1.0)
+    b.connect("lif", "out", weight=1.0)
+    quiet = np.zeros((2, 50, 40), np.uint8)
+    quiet[:, ::10, :1] = 1
+    integer, _ = quantize(b.build(), "loihi2", Stimulus.dense({"in": quiet}))
+    loud = silence(integer, Stimulus.dense({"in": np.ones((1, 50, 40), np.uint8)}))
+    assert loud.populations["lif"].saturations["v"] > 0
+    assert "population 'lif': states were clipped to their width" in str(loud)
+    assert "1 of 1 neurons fire at nearly every step" in str(loud)
+    none = silence(integer, Stimulus(batch=1, steps=20))
+    assert none.dead == ("lif",)
+    assert "population 'lif': silent: none of its 1 neurons spiked in 1 samples of 20 steps" in str(none)
