@@ -9,10 +9,10 @@ import numpy as np
 
 from neuro.backend import Availability, Capabilities, Progress, Record, Stimulus, probe, require
 from neuro.errors import UnsupportedError, nearest
-from neuro.graph import Graph, SpikeInput
+from neuro.graph import FLOAT_KINDS, INTEGER_KINDS, Graph, SpikeInput
 from neuro.recording import Events, Recording, make
 
-from .batch import Output, Simulator, Wanted, by_population, by_state, drive, samples_at_once, wanted
+from .batch import Output, Simulator, Wanted, by_population, by_state, drive, samples_at_once, saturations, wanted
 from .layout import Layout, lay_out
 from .runtime import Runtime
 from .standalone import Standalone
@@ -21,7 +21,7 @@ TARGETS = ("numpy", "cython", "cpp_standalone")
 
 
 class Brian2Backend:
-    """Run graphs of the float semantics on Brian2, all samples of a batch in one simulation, bit for bit.
+    """Run graphs of the float and the integer semantics on Brian2, all samples of a batch in one simulation, bit for bit.
 
     Parameters: target, one of TARGETS: "numpy" needs no compiler; "cython" compiles modules once, which all graphs share;
     "cpp_standalone" compiles a program for each graph. n_threads, OpenMP threads of "cpp_standalone" (default 1). batch,
@@ -35,7 +35,7 @@ class Brian2Backend:
     """
 
     name = "brian2"
-    capabilities = Capabilities()
+    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
 
     def __init__(
         self,
@@ -115,6 +115,7 @@ class Brian2Program:
             spikes={**spikes, **by_population(layout, output)},
             currents=stimulus.currents,
             traces=by_state(layout, traces, recorded, output.traces),
+            saturations=saturations(layout, output),
             keep=keep,
             wall_time_s=output.seconds,
         )
@@ -140,6 +141,7 @@ class Brian2Program:
             step=np.concatenate([part.step for part in found]),
             cell=np.concatenate([part.cell for part in found]),
             traces={name: np.concatenate([part.traces[name] for part in found]) for name in recorded},
+            clips={name: np.concatenate([part.clips[name] for part in found]) for name in self._layout.model.clipped},
             seconds=sum(part.seconds for part in found),
         )
 

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro.backend import Progress, Stimulus
+from neuro.graph import INTEGER, states
 from neuro.recording import Events
 
+from .cells import trace
 from .layout import Layout
 
 Wanted = Mapping[str, NDArray[np.int32]]
-"""By name of a trace, "v" or "a", the cells of one sample that are recorded, ascending."""
+"""By name of a trace, a state of cells, the cells of one sample that are recorded, ascending."""
 
 _BYTES_A_SYNAPSE = 80
 """Memory of a synapse: of 4 million, 64 bytes each were measured with numpy and cython, 77 with C++ standalone."""
@@ -39,12 +41,17 @@ class Drive:
 
 @dataclass(frozen=True)
 class Output:
-    """What a simulation recorded: spikes of cells, and traces (batch, steps, cells recorded) by name; seconds it took."""
+    """What a simulation recorded, and the seconds it took.
+
+    sample, step, cell: spikes. traces: (batch, steps, cells recorded) by name. clips: of integer graphs, by state of a
+    cell, how many of its sums were clipped, (batch, cells).
+    """
 
     sample: NDArray[np.int64]
     step: NDArray[np.int64]
     cell: NDArray[np.int64]
     traces: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    clips: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -83,17 +90,13 @@ def drive(layout: Layout, stimulus: Stimulus) -> Drive:
 
 
 def wanted(layout: Layout, traces: Mapping[str, tuple[str, ...]]) -> Wanted:
-    """Return the cells to record for the traces asked for, by population and state; a readout's y is v."""
+    """Return the cells to record for the traces asked for, by population and state."""
     cells: dict[str, list[NDArray[np.int32]]] = {}
     for name, first in layout.cell.items():
         size = layout.graph.population(name).size
         for state in traces.get(name, ()):
-            cells.setdefault(_trace(state), []).append(np.arange(first, first + size, dtype=np.int32))
+            cells.setdefault(trace(state), []).append(np.arange(first, first + size, dtype=np.int32))
     return {name: np.concatenate(parts) for name, parts in cells.items()}
-
-
-def _trace(state: str) -> str:
-    return "v" if state == "y" else state
 
 
 def by_population(layout: Layout, output: Output) -> dict[str, Events]:
@@ -115,10 +118,21 @@ def by_state(
     for name, asked in traces.items():
         found[name] = {}
         for state in asked:
-            at = int(np.searchsorted(recorded[_trace(state)], layout.cell[name]))
+            at = int(np.searchsorted(recorded[trace(state)], layout.cell[name]))
             size = layout.graph.population(name).size
-            found[name][state] = np.ascontiguousarray(values[_trace(state)][:, :, at : at + size])
+            found[name][state] = np.ascontiguousarray(values[trace(state)][:, :, at : at + size])
     return found
+
+
+def saturations(layout: Layout, output: Output) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """Return how many sums were clipped, (batch,) by integer population and state."""
+
+    def clips(name: str, size: int, state: str) -> NDArray[np.int64]:
+        first = layout.cell[name]
+        return output.clips[trace(state)][:, first : first + size].sum(axis=1)
+
+    populations = [p for p in layout.graph.receivers if isinstance(p, INTEGER)]
+    return {p.name: {s: clips(p.name, p.size, s) for s in states(p) if s != "z"} for p in populations}
 
 
 def samples_at_once(layout: Layout, steps: int, recorded: Wanted, limit: int) -> int:

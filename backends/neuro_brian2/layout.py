@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.graph import ALIF, LI, LIF, CurrentInput, Graph, Projection, Receiver, SpikeInput
+from neuro.graph import CurrentInput, Graph, IntProjection, Projection, SpikeInput
 
-PARAMETERS = ("alpha", "rho", "beta", "v_th", "n_ref", "bias", "fires", "by_v_th", "by_A", "to_zero")
-"""Constants of a cell. `fires` is 0 for readouts; of the last three, the one that names the cell's reset is 1."""
+from .cells import CellModel, cell_model, constants
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,12 @@ class Channels:
 class Layout:
     """A graph as arrays for one sample.
 
-    cell: first cell of each receiving population; line: first spike input; column: first current input.
+    model: what every cell is; parameters: its constants, by name. cell: first cell of each receiving population; line:
+    first spike input; column: first current input.
     """
 
     graph: Graph
+    model: CellModel
     cell: Mapping[str, int]
     line: Mapping[str, int]
     column: Mapping[str, int]
@@ -81,15 +82,17 @@ def lay_out(graph: Graph) -> Layout:
     line, n_lines = _offsets([p for p in graph.inputs if isinstance(p, SpikeInput)])
     column, n_columns = _offsets([p for p in graph.inputs if isinstance(p, CurrentInput)])
     channels, from_channels = _channels([c for c in graph.projections if c.source in column], column, cell)
+    model = cell_model(graph)
     return Layout(
         graph=graph,
+        model=model,
         cell=cell,
         line=line,
         column=column,
         n_cells=n_cells,
         n_lines=n_lines,
         n_columns=n_columns,
-        parameters={name: _parameter(graph, name) for name in PARAMETERS},
+        parameters=_parameters(graph, model),
         channels=channels,
         from_lines=_wires([c for c in graph.projections if c.source in line], line, cell, 0),
         from_channels=from_channels,
@@ -105,21 +108,9 @@ def _offsets(populations: object) -> tuple[dict[str, int], int]:
     return at, total
 
 
-def _parameter(graph: Graph, name: str) -> NDArray[np.float64]:
-    return np.concatenate([np.zeros(0), *(_values(p, name) for p in graph.receivers)])
-
-
-def _values(p: Receiver, name: str) -> NDArray[np.float64]:
-    """Return one constant of a population; a readout is a cell that never fires, LIF is ALIF with beta = 0."""
-    if isinstance(p, LI):
-        held = {"alpha": p.kappa, "bias": p.bias}
-    else:
-        assert isinstance(p, LIF)
-        reset = {"threshold": "by_v_th", "adaptive": "by_A", "zero": "to_zero"}[p.reset]
-        held = {"alpha": p.alpha, "bias": p.bias, "v_th": p.v_th, "n_ref": p.n_ref, "fires": 1.0, reset: 1.0}
-        if isinstance(p, ALIF):
-            held.update(rho=p.rho, beta=p.beta)
-    return np.broadcast_to(np.asarray(held.get(name, 0.0), dtype=np.float64), (p.size,))
+def _parameters(graph: Graph, model: CellModel) -> dict[str, NDArray[np.float64]]:
+    found = [constants(model, p) for p in graph.receivers]
+    return {name: np.concatenate([np.zeros(0), *(each[name] for each in found)]) for name in model.parameters}
 
 
 def _wires(found: list[Projection], sources: Mapping[str, int], cell: Mapping[str, int], ahead: int) -> Wires:
@@ -129,7 +120,7 @@ def _wires(found: list[Projection], sources: Mapping[str, int], cell: Mapping[st
     return Wires(
         pre=joined([c.pre + sources[c.source] for c in found], np.int32),
         post=joined([c.post + cell[c.target] for c in found], np.int32),
-        weight=joined([c.weight for c in found], np.float64),
+        weight=joined([c.activation if isinstance(c, IntProjection) else c.weight for c in found], np.float64),
         delay=joined([c.delay - ahead for c in found], np.int32),
     )
 

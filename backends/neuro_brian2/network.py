@@ -5,10 +5,10 @@ rounding in Brian2's clocks and queues can matter. Within a step the order is th
 
     start           the inputs' spikes and currents of step t
     before_groups   delivery from inputs with delay d, sent at t - d
-    groups          one block: a, A, v, z, r of every cell
+    groups          one block: every state of every cell (cells.py)
     thresholds      cells with z = 1 spike
     synapses        delivery from cells with Brian2 delay d - 1, sent at t - (d - 1): it enters step t + 1
-    end             recording of v and a
+    end             recording of states
 
 Import this module only after `session.load()`; call it only inside a session.
 """
@@ -34,24 +34,7 @@ from brian2 import (
 from numpy.typing import NDArray
 
 from .batch import Drive, Wanted
-from .layout import PARAMETERS, Layout, Wires, replicate
-
-_CELLS = "\n".join(f"{name} : 1" for name in ("I", "v", "a", "z", "r", "wait"))
-_CELLS += "".join(f"\n{name} : 1 (constant)" for name in PARAMETERS)
-
-# Factors that are 0 or 1 select, which changes no bit. `wait` counts the refractory steps that are left; with reset "zero"
-# v is +0.0 in them, since v was set to zero and I is held back.
-_CELL_STEP = """
-a = rho * a + z
-A = v_th + beta * a
-free = int(wait == 0)
-v = (alpha * v + I * (1 - to_zero * (1 - free))) - r
-z = fires * free * int(v > A)
-r = z * (by_v_th * v_th + by_A * A)
-v = v * (1 - to_zero * z)
-wait = z * n_ref + (1 - z) * (wait - (1 - free))
-I = bias
-"""
+from .layout import Layout, Wires, replicate
 
 # `row` points into the stimulus, first at its row of zeros before step 0 and from step `lag` on at step t - lag; the block
 # reads u before it moves on.
@@ -73,6 +56,7 @@ class Model:
     """A network that is ready to run from step 0, and the objects that results are read from."""
 
     network: Any
+    cells: Any
     spikes: Any
     traces: Mapping[str, Any]
     lines: Any = None
@@ -113,7 +97,7 @@ def build(layout: Layout, drive: Drive, wanted: Wanted) -> Model:
     _add(network, monitor)
     monitors = {name: _trace(layout, batch, cells, name, recorded) for name, recorded in wanted.items()}
     _add(network, *monitors.values())
-    return Model(network=network, spikes=monitor, traces=monitors, lines=lines, currents=currents)
+    return Model(network=network, cells=cells, spikes=monitor, traces=monitors, lines=lines, currents=currents)
 
 
 def _add(network: Any, *objects: Any) -> None:
@@ -124,11 +108,13 @@ def _add(network: Any, *objects: Any) -> None:
 
 
 def _cells(layout: Layout, batch: int, clock: Any) -> Any:
-    cells = NeuronGroup(batch * layout.n_cells, _CELLS, threshold="z > 0", clock=clock, name="neuro_cells")
-    cells.run_regularly(_CELL_STEP, when="groups", clock=clock, name="neuro_cell_step")
-    for name in PARAMETERS:
+    model, n = layout.model, batch * layout.n_cells
+    cells = NeuronGroup(n, model.equations, threshold="z > 0", clock=clock, name="neuro_cells")
+    cells.run_regularly(model.step, when="groups", clock=clock, name="neuro_cell_step")
+    for name in model.parameters:
         setattr(cells, name, np.tile(layout.parameters[name], batch))
-    cells.I = np.tile(layout.parameters["bias"], batch)
+    if model.rest:
+        cells.I = np.tile(layout.parameters[model.rest], batch)
     return cells
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from . import session
 from .batch import Drive, Output, Wanted, compiling
 from .layout import Layout
 
-_COMPILED: set[tuple[bool, ...]] = set()
-"""Shapes of network whose Cython modules were compiled, or found in the cache, in this process."""
+_COMPILED: set[tuple[str | bool, ...]] = set()
+"""Models of cells and shapes of network whose Cython modules were compiled, or found in the cache, in this process."""
 
 
 class Runtime:
@@ -35,7 +36,8 @@ class Runtime:
     def _compile(self, progress: Progress | None) -> None:
         """Run one step of one sample, so that modules are compiled now. Raises UnsupportedError if that fails."""
         layout = self._layout
-        shape = bool(len(layout.from_lines)), bool(len(layout.from_channels)), bool(len(layout.from_cells))
+        wires = bool(len(layout.from_lines)), bool(len(layout.from_channels)), bool(len(layout.from_cells))
+        shape = (layout.model.name, *wires)
         if shape in _COMPILED:
             return
         nothing = np.zeros(0, np.int32)
@@ -43,7 +45,7 @@ class Runtime:
         first = np.zeros(1, np.int32)
         try:
             with compiling(progress):
-                self.run(drive, {"v": first, "a": first}, None)
+                self.run(drive, dict.fromkeys(layout.model.traces, first), None)
         except UnsupportedError:
             raise
         except Exception as err:
@@ -63,11 +65,10 @@ class Runtime:
 
         start = time.perf_counter()
         with session.session(RuntimeDevice()):
-            cell, step, traces = self._simulate(drive, wanted, progress)
-        sample, cell = np.divmod(cell, self._layout.n_cells)
-        return Output(sample, step, cell, traces, time.perf_counter() - start)
+            output = self._simulate(drive, wanted, progress)
+        return replace(output, seconds=time.perf_counter() - start)
 
-    def _simulate(self, drive: Drive, wanted: Wanted, progress: Callable[[int], None] | None) -> Any:
+    def _simulate(self, drive: Drive, wanted: Wanted, progress: Callable[[int], None] | None) -> Output:
         """Build and run the network, and return copies of what it recorded; the network ends with this call."""
         from brian2 import second
 
@@ -79,13 +80,18 @@ class Runtime:
         session.generate_for(self._target)
         report = {} if progress is None else {"report": _report(drive.steps, progress), "report_period": second / 2}
         model.network.run(drive.steps * second, namespace={}, **report)
-        cell = model.spikes.variables["i"].get_value().astype(np.int64)
+        n_cells = self._layout.n_cells
+        sample, cell = np.divmod(model.spikes.variables["i"].get_value().astype(np.int64), n_cells)
         step = np.rint(model.spikes.variables["t"].get_value()).astype(np.int64)
         traces = {}
         for name, monitor in model.traces.items():
             rows = monitor.variables[name].get_value()  # (steps, batch * cells recorded)
             traces[name] = rows.reshape(drive.steps, drive.batch, -1).transpose(1, 0, 2)
-        return cell, step, traces
+        clips = {}
+        for name in self._layout.model.clipped:
+            counted = model.cells.variables[f"clips_{name}"].get_value()
+            clips[name] = counted.reshape(drive.batch, n_cells).astype(np.int64)
+        return Output(sample, step, cell, traces, clips)
 
     def close(self) -> None:
         """Hold nothing, free nothing."""

@@ -198,7 +198,11 @@ class _Built:
             rows = self._load(results, name, np.float64, drive.steps * self.batch * len(have))
             chosen = rows.reshape(drive.steps, self.batch, len(have))[:, : drive.batch, np.searchsorted(have, cells)]
             traces[name] = chosen.transpose(1, 0, 2)
-        return Output(sample[mine], step[mine], cell[mine], traces, time.perf_counter() - start)
+        clips = {}
+        for name in self._layout.model.clipped:
+            counted = self._load(results, f"clips_{name}", np.float64, self.batch * self._layout.n_cells)
+            clips[name] = counted.reshape(self.batch, -1)[: drive.batch].astype(np.int64)
+        return Output(sample[mine], step[mine], cell[mine], traces, clips, time.perf_counter() - start)
 
     def _load(self, results: Path, name: str, dtype: type, size: int | None = None) -> NDArray[Any]:
         path = results / self._files[name]
@@ -217,7 +221,7 @@ def _failed(got: str) -> WorkerError:
 
 
 def _write(layout: Layout, batch: int, traces: Wanted, n_threads: int, folder: Path) -> dict[str, str]:
-    """Write the C++ project and return the names of its result files: spikes "i" and "t", and traces by name."""
+    """Write the C++ project; return the names of its result files: spikes "i" and "t", traces and "clips_*" by name."""
     session.load()
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
@@ -240,6 +244,8 @@ def _generate(device: Any, layout: Layout, batch: int, traces: Wanted, folder: P
     device.build(directory=str(folder), compile=False, run=False)
     files = {name: device.get_array_filename(model.spikes.variables[name]) for name in ("i", "t")}
     files.update({name: device.get_array_filename(m.variables[name]) for name, m in model.traces.items()})
+    counts = [f"clips_{name}" for name in layout.model.clipped]
+    files.update({name: device.get_array_filename(model.cells.variables[name]) for name in counts})
     return files
 
 
