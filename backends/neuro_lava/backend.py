@@ -144,8 +144,7 @@ class LavaProgram:
                 "backend 'lava': the program is closed (got run; need compile). Compile the graph again."
             )
         stimulus.check(graph)
-        keep, traced = record.spike_names(graph), record.trace_names(graph)
-        self._refuse_traces(traced)
+        keep, traced = record.spike_names(graph), self._readable(record)
         states = {p.name: ("z",) for p in graph.neurons}
         states = {name: (*states.get(name, ()), *traced.get(name, ())) for name in (*states, *traced)}
         size = sizing.group(graph, stimulus, states, self._batch, self._plan)
@@ -181,13 +180,18 @@ class LavaProgram:
         stock = {"lava stock processes": str(self._plan)} if self._plan else {}
         return {"lava-nc": _version(), "numpy": np.__version__, **stock}
 
-    def _refuse_traces(self, traced: Mapping[str, tuple[str, ...]]) -> None:
-        for name, wanted in traced.items():
-            if wanted and self._plan.hardware and name in self._plan.populations:
-                raise UnsupportedError(
-                    f"record '{name}': states cannot be read on a board (got {', '.join(wanted)}; need spikes alone). "
-                    "Record them in a simulation: it computes the same bits."
-                )
+    def _readable(self, record: Record) -> dict[str, tuple[str, ...]]:
+        """Return the states to record: of neurons on a board none, where "all" was asked for, and not if they were named."""
+        traced = record.trace_names(self._graph)
+        on_board = self._plan.populations if self._plan.hardware else frozenset()
+        hidden = {name: wanted for name, wanted in traced.items() if name in on_board and wanted}
+        if hidden and record.traces != "all":
+            name, wanted = next(iter(hidden.items()))
+            raise UnsupportedError(
+                f"record '{name}': states cannot be read on a board (got {', '.join(wanted)}; need spikes alone). "
+                "Record them in a simulation: it computes the same bits."
+            )
+        return {name: wanted for name, wanted in traced.items() if name not in hidden}
 
     def _end(self) -> None:
         if self._simulation is not None:

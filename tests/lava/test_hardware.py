@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from neuro.backend import get
+from neuro.backend import Record, Stimulus, get
 from neuro.errors import UnsupportedError
 from neuro.graph import Builder, Graph
-from neuro_lava import LavaBackend, hardware, plan_stock
+from neuro_lava import LavaBackend, LavaProgram, hardware, plan_stock
 from neuro_lava.backend import require_board
 
 from .conftest import Inside
@@ -88,3 +88,19 @@ def test_the_run_configuration_is_switched(inside: Inside) -> None:
     assert found["simulation"] == {"kind": "Loihi2SimCfg", "tag": "fixed_pt", "named": ["LIF", "SpikeSource"]}
     # Lava chooses LIF's model, one for the chip; ours are named, and stay on the host.
     assert found["hardware"] == {"kind": "Loihi2HwCfg", "tag": "fixed_pt", "named": ["SpikeSource"]}
+
+
+def test_states_on_a_board_are_left_out_of_all_and_refused_by_name() -> None:
+    graph = net()
+    program = LavaProgram(graph, no_build, plan_stock(graph, hardware=True), None, None)
+    stimulus = Stimulus(batch=1, steps=5)
+    with pytest.raises(
+        UnsupportedError, match=r"record 'a': states cannot be read on a board \(got v; need spikes alone\)"
+    ):
+        program.run(stimulus, Record(traces={"a": ("v",)}))
+    assert program._readable(Record(traces="all")) == {"out": ("u", "y")}
+    assert program._readable(Record(traces={"out": ("y",)})) == {"out": ("y",)}
+
+
+def no_build(samples: int) -> Any:
+    raise AssertionError("nothing is to be built for this")

@@ -177,3 +177,8 @@ def test_a_graph_without_anything_stock_is_refused(stock: Backend) -> None:
     floating.lif("n", 1)
     with pytest.raises(UnsupportedError, match=r"kind LIF \(stock LIF: IntLIF; neuro\.quantize makes integers\)"):
         stock.compile(floating.build())
+
+
+def test_the_backend_is_available_though_it_refuses_the_floats_of_the_probe(stock: Backend) -> None:
+    available = stock.is_available()
+    assert available, available.reason
