@@ -57,7 +57,7 @@ def test_any_backend_runs_isolated(name: str) -> None:
         assert isinstance(backend, Backend)
         assert isinstance(backend.compile(graph), Program)
         assert backend.name == name
-        assert backend.capabilities == Capabilities()
+        assert backend.capabilities == get(name, isolated=False).capabilities
 
 
 def test_python_3_10_without_neuro_runs_a_package_that_is_not_installed(as_python_3_10: str, fake: ModuleType) -> None:

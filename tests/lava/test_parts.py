@@ -12,7 +12,7 @@ import pytest
 from neuro.backend import Stimulus
 from neuro.errors import UnsupportedError
 from neuro.graph import Builder, Graph
-from neuro_lava import LavaBackend, exchange, sizing
+from neuro_lava import LavaBackend, exchange, plan_stock, sizing
 from neuro_lava.wiring import wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +91,26 @@ def test_groups_fit_in_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free = 2 * 20 * sizing.message_bytes_per_sample(graph)
     monkeypatch.setattr(sizing.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
     assert sizing.group(graph, Stimulus(batch=100, steps=5), {}, None) == 20
+
+
+def test_stock_processes_count_towards_memory() -> None:
+    b = Builder()
+    b.spike_input("in", 3)
+    b.int_lif("a", 2, d_v=1, v_th=1)
+    b.connect("in", "a", weight=1)
+    graph = b.build()
+    plan = plan_stock(graph)
+    assert plan.projections == {"in->a"}
+    assert sizing.stock_bytes_per_sample(graph, plan) == 4 * 12 * 6
+    more = sizing.message_bytes_per_sample(graph, plan) - sizing.message_bytes_per_sample(graph)
+    through_sparse, through_probe = 3 + 2, 5 * 2  # in and out; spikes, and two Vars asked for and received
+    assert more == 8 * sizing.CHANNEL_SIZE * (through_sparse + through_probe)
+
+
+def test_clips_are_counted_in_a_file(tmp_path: Path) -> None:
+    exchange.create_clips(str(tmp_path), 2, "u", 3)
+    exchange.open_clips(str(tmp_path), 2, "u")[1] += 5
+    assert exchange.open_clips(str(tmp_path), 2, "u").tolist() == [0, 5, 0]
 
 
 def test_files_bring_back_what_was_written(tmp_path: Path) -> None:
