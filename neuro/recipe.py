@@ -2,7 +2,7 @@
 
     name = "digits"                 # of the run; default: the folder that the file lies in
     seed = 0                        # every random stream of the run comes from it
-    quantize = "loihi1"             # train what a chip computes; default: a float network
+    quantize = "loihi1"             # train what a chip computes; default, or "off": a float network
     start = "../digits/graph.h5"    # first weights: a run's folder or a float graph, relative to this file; default: drawn
 
     [task]                          # name, and the parameters of the task (neuro.tasks)
@@ -38,6 +38,8 @@ _TABLES = ("task", "model", "train", "deep_r")
 _SPIKING = ("lsnn", "lif")
 PROFILES = ("loihi1", "loihi2")
 """What a recipe may quantize for: the names of `neuro.deploy.PROFILES`, which a test compares."""
+OFF = "off"
+"""`quantize = "off"` is a float network, as without the key: for the command line, which cannot take a key away."""
 _Config = TypeVar("_Config", ModelConfig, TrainConfig, DeepRConfig)
 
 
@@ -168,6 +170,8 @@ def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Pat
             f"deep_r 'mode': no DEEP R for this model (got mode '{deep_r.mode}' with model kind '{model.kind}'; need mode 'off', or "
             f"kind {' or '.join(_SPIKING)})."
         )
+    if given.get("quantize") == OFF:
+        del given["quantize"]
     problems += _origin_problems(given, model)
     if problems or task is None or model is None or train is None or deep_r is None:
         raise RecipeError("\n".join(f"{where}: {problem}" for problem in problems))
@@ -207,7 +211,7 @@ def _origin_problems(given: Mapping[str, Any], model: ModelConfig | None) -> lis
     profile, start = given.get("quantize"), given.get("start")
     if profile is not None and profile not in PROFILES:
         problems.append(
-            f"'quantize': unknown profile (got {profile!r}; need one of {', '.join(PROFILES)}). {nearest(str(profile), PROFILES)}".rstrip()
+            f"'quantize': unknown profile (got {profile!r}; need one of {', '.join((*PROFILES, OFF))}). {nearest(str(profile), PROFILES)}".rstrip()
         )
     if profile is not None and model is not None and model.kind not in _SPIKING:
         problems.append(

@@ -30,14 +30,27 @@ def run(name: str, samples: int) -> tuple[float, float, float]:
     return right / decisions, spikes, sum(int(n.sum()) for n in found.counts.synaptic_events.values()) / samples
 
 
-@pytest.mark.parametrize(("name", "samples"), [("digits", 360), ("store_recall", 64)])
+NAMES = [("digits", 360), ("digits_loihi1", 360), ("digits_loihi2", 360), ("store_recall", 64)]
+
+
+@pytest.mark.parametrize(("name", "samples"), NAMES)
 def test_graph_does_what_its_card_says(name: str, samples: int) -> None:
     card = (MODELS / name / "card.md").read_text(encoding="utf-8")
     accuracy, spikes, events = run(name, samples)
     stated = re.search(r"events per inference \| ([\d,]+), ([\d,]+)", card)
     assert stated is not None
     assert [round(spikes), round(events)] == [int(x.replace(",", "")) for x in stated.groups()]
-    if name == "digits":
-        assert accuracy == 325 / 360
+    right = re.search(r"test accuracy \| [\d.]+ % \((\d+) of the 360 test digits\)", card)
+    if right is not None:
+        assert accuracy == int(right[1]) / 360
     else:
+        assert name == "store_recall"
         assert accuracy >= 0.95
+
+
+def test_fine_tuning_for_a_chip_costs_at_most_half_a_point() -> None:
+    whole = run("digits", 360)[0]
+    for profile in ("loihi1", "loihi2"):
+        graph = neuro.load(MODELS / f"digits_{profile}" / "graph.h5")
+        assert (graph.semantics, graph.notes["profile"]) == ("integer", profile)
+        assert run(f"digits_{profile}", 360)[0] >= whole - 0.005

@@ -125,9 +125,9 @@ def test_every_problem_is_reported_at_once_with_file_table_and_key() -> None:
         ),
         (
             'quantize = "lohi1"\n' + MINIMAL,
-            "'quantize': unknown profile (got 'lohi1'; need one of loihi1, loihi2). Did you mean 'loihi1'?",
+            "'quantize': unknown profile (got 'lohi1'; need one of loihi1, loihi2, off). Did you mean 'loihi1'?",
         ),
-        ("quantize = 2\n" + MINIMAL, "'quantize': unknown profile (got 2; need one of loihi1, loihi2)"),
+        ("quantize = 2\n" + MINIMAL, "'quantize': unknown profile (got 2; need one of loihi1, loihi2, off)"),
         (
             'quantize = "loihi2"\n' + MINIMAL + '[model]\nkind = "lstm"',
             "'quantize': no integer form of this model (got kind 'lstm'; need lsnn or lif). A chip holds spiking neurons",

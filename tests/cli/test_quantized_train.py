@@ -74,7 +74,7 @@ def test_what_cannot_be_trained_for_a_chip_is_said(neuro: Neuro, trained: Path, 
         assert done.exit_code == 2, done.output
         return " ".join(done.stderr.split())
 
-    assert "'quantize': unknown profile (got 'loihi3'; need one of loihi1, loihi2)" in refusal("quantize=loihi3")
+    assert "'quantize': unknown profile (got 'loihi3'; need one of loihi1, loihi2, off)" in refusal("quantize=loihi3")
     assert "start 'elsewhere': nothing to start from" in refusal("start=elsewhere")
     assert "connections are those of the graph (got 'hard'" in refusal("start=graph.h5", "deep_r.mode=hard")
     assert "delay too long (got " in refusal("quantize=loihi1", "model.in_delay_max=90")
