@@ -53,7 +53,7 @@ def load() -> ModuleType:
             brian2 = importlib.import_module("brian2")
     except ImportError as err:
         raise UnsupportedError(
-            f"backend 'brian2': brian2 does not import (got {err}; need brian2 >= 2.7). {INSTALL}"
+            f"backend 'brian2': brian2 does not import (got {err}; need brian2 >= 2.9). {INSTALL}"
         ) from err
     finally:
         sys.excepthook = hook

@@ -283,7 +283,7 @@ print(available.reason)
 """
     said = python(code)
     assert said.startswith("backend 'brian2': brian2 does not import (got ")
-    assert said.endswith("need brian2 >= 2.7). Install it with: pip install 'neuro[brian2]'.")
+    assert said.endswith("need brian2 >= 2.9). Install it with: pip install 'neuro[brian2]'.")
 
 
 def test_ctrl_c_ends_a_run_and_is_raised(brian2: Any) -> None:
