@@ -124,36 +124,40 @@ def placement(graph: Graph, profile: str | Profile, *, max_chips: int | None = N
 
 
 def _place(needs: Demand, target: Profile, cap: int) -> NDArray[np.int64]:
-    """Return the core of each neuron: the current one while it fits, else the next."""
+    """Return the core of each neuron: the current one while it fits, else the next.
+
+    What a core holds only grows with each neuron, so the end of a core is searched for by halving.
+    """
     core_of = np.zeros(needs.n_neurons, dtype=np.int64)
-    held = np.zeros(needs.n_axons, dtype=np.int64)  # synapses of each input axon on the current core
-    core = compartments = bits = axons = 0
-    memory = _memory(target)[0]
-    for j in range(needs.n_neurons):
-        axon, count = needs.incoming(j)
-        before = held[axon]
-        more = int((synapse_bits(before + count, needs.bits[axon]) - synapse_bits(before, needs.bits[axon])).sum())
-        new = int((before == 0).sum())
-        full = (
-            compartments + needs.compartments[j] > cap
-            or (memory is not None and bits + more > memory)
-            or (target.n_axons_in is not None and axons + new > target.n_axons_in)
-        )
-        if full and compartments:
-            core, compartments, bits, axons = core + 1, 0, 0, 0
-            held[:] = 0
-            more, new = int(synapse_bits(count, needs.bits[axon]).sum()), len(axon)
-        held[axon] += count
-        core_of[j] = core
-        compartments, bits, axons = compartments + int(needs.compartments[j]), bits + more, axons + new
+    taken = np.concatenate([[0], np.cumsum(needs.compartments)])
+    core = start = 0
+    while start < needs.n_neurons:
+        most = int(np.searchsorted(taken, taken[start] + cap, side="right")) - 1
+        stop = start + 1  # a neuron that no core can hold is alone on one
+        if most > stop and _fits(needs, target, start, most):
+            stop = most
+        while most - stop > 1:
+            middle = (stop + most) // 2
+            stop, most = (middle, most) if _fits(needs, target, start, middle) else (stop, middle)
+        core_of[start:stop] = core
+        core, start = core + 1, stop
     return core_of
+
+
+def _fits(needs: Demand, target: Profile, start: int, stop: int) -> bool:
+    """Tell whether one core has the input axons and the synaptic memory of neurons start..stop-1."""
+    axon, count = needs.incoming(start, stop)
+    memory = _memory(target)[0]
+    return (target.n_axons_in is None or len(axon) <= target.n_axons_in) and (
+        memory is None or int(synapse_bits(count, needs.bits[axon]).sum()) <= memory
+    )
 
 
 def _fill(needs: Demand, target: Profile, core_of: NDArray[np.int64]) -> tuple[Core, ...]:
     """Count what each core holds, from the placement alone."""
     ends = [0, *(np.flatnonzero(np.diff(core_of)) + 1).tolist(), len(core_of)]  # neurons are placed in order
     spans = [span for span in pairwise(ends) if span[1] > span[0]]
-    reached = [needs.all_incoming(*span) for span in spans]
+    reached = [needs.incoming(*span) for span in spans]
     out = np.zeros(len(spans), dtype=np.int64)
     for axon, _ in reached:
         sources = needs.axon_source[axon]

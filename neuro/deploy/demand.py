@@ -65,12 +65,7 @@ class Demand:
         """Return the number of (projection, source neuron) pairs."""
         return len(self.bits)
 
-    def incoming(self, neuron: int) -> tuple[Ints, Ints]:
-        """Return the axons that reach a neuron, and how many synapses each has on it."""
-        part = slice(self.pointer[neuron], self.pointer[neuron + 1])
-        return self.axon[part], self.synapses[part]
-
-    def all_incoming(self, start: int, stop: int) -> tuple[Ints, Ints]:
+    def incoming(self, start: int, stop: int) -> tuple[Ints, Ints]:
         """Return the axons that reach any of neurons start..stop-1, and how many synapses each has on them together."""
         part = slice(self.pointer[start], self.pointer[stop])
         reached, at = np.unique(self.axon[part], return_inverse=True)
@@ -84,7 +79,7 @@ class Demand:
 
     def shares(self, name: str, neuron: int) -> str:
         """Say how a neuron's fan-in is shared among projections."""
-        axon, _ = self.incoming(self.first[name] + neuron)
+        axon, _ = self.incoming(self.first[name] + neuron, self.first[name] + neuron + 1)
         per = np.bincount(self.axon_projection[axon], minlength=len(self.projections))
         return ", ".join(f"{per[k]} by '{self.projections[k]}'" for k in np.argsort(-per, kind="stable") if per[k])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import neuro
 from neuro.deploy import placement, profile
+from neuro.deploy.demand import demand, synapse_bits
 from neuro.errors import QuantizationError, UnsupportedError
 from neuro.graph import IntProjection
 
@@ -148,6 +150,37 @@ def test_the_report_agrees_with_a_count_from_the_placement() -> None:
         assert core.axons_in == len(inside) + own
         assert core.axons_out == len(out) + own
         assert core.max_fan_in == max(fan_in)
+
+
+@pytest.mark.parametrize("limit", ["compartments", "axons", "memory"])
+def test_a_core_is_closed_only_when_the_next_neuron_does_not_fit(limit: str) -> None:
+    b = neuro.Builder(seed=2)
+    b.spike_input("in", 50)
+    b.int_lif("a", 80, d_v=200, v_th=100)
+    b.ahp("b", 40, d_v=200, v_th=100, d_x=10, w_x=-64)
+    for target in ("a", "b"):
+        b.connect("in", target, weight=lambda r, n: r.integers(1, 200, n), p=0.3)
+    small: dict[str, Any] = {
+        "compartments": {"n_core_compartments": 25},
+        "axons": {"n_axons_in": 52},
+        "memory": {"synaptic_memory_bits": 3500},
+    }[limit]
+    chip = replace(profile("loihi1"), **small)
+    graph = b.build()
+    needs, found = demand(graph, chip), placement(graph, chip)
+    assert len(found.cores) > 3
+    core_of = np.concatenate([found.core_of["a"], found.core_of["b"]])
+    for core in range(len(found.cores)):
+        start, stop = (int(x) for x in np.searchsorted(core_of, [core, core + 1]))
+        for end in {stop, min(stop + 1, needs.n_neurons)}:
+            axon, count = needs.incoming(start, end)
+            full = {
+                "compartments": int(needs.compartments[start:end].sum()) > chip.n_core_compartments,
+                "axons": len(axon) > chip.n_axons_in,  # type: ignore[operator]
+                "memory": int(synapse_bits(count, needs.bits[axon]).sum()) > chip.synaptic_memory_bits,  # type: ignore[operator]
+            }
+            assert full[limit] == (end > stop), (core, end)
+            assert not any(full.values()) or end > stop
 
 
 def test_fan_in_over_the_limit_is_named() -> None:
