@@ -8,6 +8,7 @@ from neuro.deploy.note import PopulationChange, ProjectionChange, QuantizeNote
 from neuro.deploy.profiles import PROFILES, Profile, Source, profile
 from neuro.deploy.quantization import quantize
 from neuro.deploy.silence import Silence, SilenceNote, silence
+from neuro.deploy.soft_reset import SoftReset, SoftResetNote, keep_soft_reset, reset_synapses
 
 __all__ = [
     "PROFILES",
@@ -23,13 +24,17 @@ __all__ = [
     "QuantizeNote",
     "Silence",
     "SilenceNote",
+    "SoftReset",
+    "SoftResetNote",
     "Source",
     "distance",
+    "keep_soft_reset",
     "observe",
     "placement",
     "poisson",
     "profile",
     "quantize",
+    "reset_synapses",
     "silence",
     "to_ahp",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from neuro.deploy.ahp import AhpNote, to_ahp
 from neuro.deploy.profiles import Profile
+from neuro.deploy.soft_reset import SoftResetNote, keep_soft_reset
 from neuro.graph import (
+    AHP,
     ALIF,
     LI,
     LIF,
@@ -96,19 +98,48 @@ def parts_of(graph: Graph, *, split: bool = True) -> tuple[Part, ...]:
     return tuple(found)
 
 
-def convert(graph: Graph, parts: tuple[Part, ...], plan: Plan, profile: Profile) -> tuple[Graph, AhpNote | None]:
-    """Return the integer graph of a plan, and the note of the AHP pass where the profile needs it.
+@dataclass(frozen=True)
+class Passes:
+    """Hold the notes of the passes that a profile needed, None for each that it did not."""
 
-    Synapses whose mantissa is 0 are left out. Raises GraphError if the plan is out of a range.
+    soft_reset: SoftResetNote | None = None
+    ahp: AhpNote | None = None
+
+
+def convert(graph: Graph, parts: tuple[Part, ...], plan: Plan, profile: Profile) -> tuple[Graph, Passes]:
+    """Return the integer graph of a plan, and the notes of the passes that the profile needs.
+
+    On a chip that resets to zero alone, `keep_soft_reset` keeps reset "threshold"; what it leaves, and any other reset, becomes
+    "zero". Adaptive thresholds that are left become slow currents by `to_ahp`. Synapses whose mantissa is 0 are left out.
+    Raises GraphError if the plan is out of a range.
     """
     populations = tuple(_population(p, plan.scales.get(p.name, 1.0), profile) for p in graph.populations)
     projections = tuple(_projection(part, plan) for part in parts)
     made = Graph(
         populations=populations, projections=projections, dt_ms=graph.dt_ms, name=graph.name, notes=graph.notes
     )
-    if "IntALIF" in profile.kinds or not any(isinstance(p, IntALIF) for p in populations):
-        return made, None
-    return to_ahp(made, rescale=False)  # the scale is the search's to choose
+    soft: SoftResetNote | None = None
+    if "threshold" not in profile.resets and any(isinstance(p, IntLIF) and p.reset == "threshold" for p in populations):
+        made, soft = _soft(made, profile)
+    if "IntALIF" in profile.kinds or not any(isinstance(p, IntALIF) for p in made.populations):
+        return made, Passes(soft)
+    made, ahp = to_ahp(made, rescale=False)  # the scale is the search's to choose
+    return made, Passes(soft, ahp)
+
+
+def _soft(graph: Graph, profile: Profile) -> tuple[Graph, SoftResetNote]:
+    """Keep the soft resets that the chip can hold, and make the others hard."""
+    graph, note = keep_soft_reset(graph)
+    populations: list[Any] = []
+    for p in graph.populations:
+        if p.name in note.kept:
+            assert isinstance(p, (IntLIF, AHP))
+            populations.append(replace(p, bias=representable_bias(p.bias.astype(np.float64), profile)))
+        elif isinstance(p, IntLIF):
+            populations.append(replace(p, reset="zero"))
+        else:
+            populations.append(p)
+    return replace(graph, populations=tuple(populations)), note
 
 
 def representable_bias(bias: NDArray[np.float64], profile: Profile) -> NDArray[np.int64]:
@@ -152,7 +183,7 @@ def _population(p: Population, scale: float, profile: Profile) -> Population:
         "v_th": np.clip(np.rint(scale * p.v_th / 2**SCALE_BITS), 1, MAX_V_TH).astype(np.int64),
         "bias": representable_bias(scale * p.bias, profile),
         "n_ref": p.n_ref,
-        "reset": p.reset if p.reset in profile.resets else "zero",
+        "reset": p.reset if p.reset in profile.resets or p.reset == "threshold" else "zero",
     }
     if not isinstance(p, ALIF):
         return IntLIF(**shared)

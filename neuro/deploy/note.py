@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neuro.deploy.ahp import AhpNote
 from neuro.deploy.behaviour import Behaviour
 from neuro.deploy.convert import Part, Plan
+from neuro.deploy.soft_reset import SoftResetNote
 from neuro.graph import MAX_STATE, MAX_V_TH, NEURONS, SIGN_MODES, Graph
 
 
@@ -74,8 +75,8 @@ class QuantizeNote:
 
     scales: integer units for one float unit, by receiving population. exponents: by integer projection. calibration: the stimulus, in
     words. distance, first_distance: how far the behaviour is from the float graph's, after the search and at its start. n_runs: runs
-    of the search. changes: what is not the same model any more. problems: what went wrong, each with what to do. ahp: the note of
-    the AHP pass, if there was one.
+    of the search. changes: what is not the same model any more. problems: what went wrong, each with what to do. soft_reset, ahp: the
+    notes of these passes, if the profile needed them.
     """
 
     profile: str
@@ -89,6 +90,7 @@ class QuantizeNote:
     n_runs: int
     changes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    soft_reset: SoftResetNote | None = field(default=None)
     ahp: AhpNote | None = field(default=None)
 
     @property
@@ -108,6 +110,8 @@ class QuantizeNote:
         ]
         lines += [f"  {text}" for text in self.changes]
         lines += ["", *_table(_projection_rows(self.projections)), "", *_table(_population_rows(self.populations))]
+        if self.soft_reset is not None:
+            lines += ["", str(self.soft_reset)]
         if self.ahp is not None:
             lines += ["", str(self.ahp)]
         lines += ["", "problems" if self.problems else "no problems found", *(f"  {text}" for text in self.problems)]
@@ -162,21 +166,22 @@ def population_change(
     )
 
 
-def changes(graph: Graph, integer: Graph) -> tuple[str, ...]:
+def changes(graph: Graph, integer: Graph, soft: SoftResetNote | None = None) -> tuple[str, ...]:
     """Name what is another model now: resets, and decays whose time constant moved by more than one part in fifty."""
     found = []
     for p in graph.receivers:
         q = integer.population(p.name)
         was, now = getattr(p, "reset", None), getattr(q, "reset", "zero")
-        if was is not None and was != now:
+        kept = soft is not None and p.name in soft.kept
+        if was is not None and was != now and not kept:
             found.append(
                 f"population '{p.name}': reset '{was}' became '{now}': all this chip can do; what v has beyond the threshold "
                 "at a spike, and what arrives while it is refractory, is lost. Train with reset 'zero', or fine-tune with quantize, to "
                 "win back what that costs."
             )
-        pairs = (("alpha", "d_v"), ("kappa", "d_y"), ("rho", "d_a"))
+        pairs = (("alpha", "d_u" if kept else "d_v"), ("kappa", "d_y"), ("rho", "d_x" if kept else "d_a"))
         for field_name, d in ((f, d) for f, d in pairs if hasattr(p, f) and hasattr(q, d)):
-            error = _tau_error(getattr(p, field_name), getattr(q, d))
+            error = _tau_error(getattr(p, field_name), getattr(q, d) + (d == "d_u"))
             if error > 0.02:
                 found.append(
                     f"population '{p.name}': the time constant of {field_name} changed by up to {100 * error:.0f} %: "

@@ -56,7 +56,7 @@ def quantize(
         return distance(integer, before, observe(integer, stimulus), plan.scales)
 
     found = search(graph, parts, first_plan(graph, parts, before, target), before, target, measure, max_runs)
-    integer, ahp = convert(graph, parts, found.plan, target)
+    integer, passes = convert(graph, parts, found.plan, target)
     after = observe(integer, stimulus, peaks=True)
     populations = {
         p.name: notes.population_change(graph, integer, p.name, found.plan, before, after) for p in graph.receivers
@@ -71,9 +71,10 @@ def quantize(
         distance=found.distance,
         first_distance=found.first_distance,
         n_runs=found.n_runs,
-        changes=notes.changes(graph, integer),
+        changes=notes.changes(graph, integer, passes.soft_reset),
         problems=notes.problems(graph, parts, found.plan, populations, target.name),
-        ahp=ahp,
+        soft_reset=passes.soft_reset,
+        ahp=passes.ahp,
     )
     return _noted(integer, graph, note), note
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neuro.deploy.behaviour import Behaviour
 from neuro.deploy.convert import Part, Plan
 from neuro.deploy.profiles import Profile
+from neuro.deploy.soft_reset import LARGEST_V_TH
 from neuro.errors import QuantizationError
 from neuro.graph import ALIF, EXPONENTS, LI, MAX_STATE, MAX_V_TH, SCALE_BITS, Graph, fit_exponent
 
@@ -83,7 +84,8 @@ def limit(graph: Graph, name: str, parts: tuple[Part, ...], target: Behaviour, p
         (MAX_STATE / _largest(np.array([peak])), "the largest state on the stimulus"),
     ]
     if not isinstance(p, LI):
-        bounds.append((MAX_V_TH * 2**SCALE_BITS / _largest(p.v_th), "the largest threshold"))  # type: ignore[union-attr]
+        most = MAX_V_TH if "threshold" in profile.resets or p.reset != "threshold" else LARGEST_V_TH  # type: ignore[union-attr]
+        bounds.append((most * 2**SCALE_BITS / _largest(p.v_th), "the largest threshold"))  # type: ignore[union-attr]
     if isinstance(p, ALIF):
         bounds.append((MAX_STATE / _largest(p.beta), "the largest beta"))
     return min(bounds)

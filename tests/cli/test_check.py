@@ -39,7 +39,7 @@ def test_check_of_a_float_graph_reports_all_three(neuro: Neuro, graph: Path) -> 
         "profile loihi1",
         "Davies et al. 2018",
         "quantised for loihi1",
-        "'alif': fit error",
+        "'alif': reset 'threshold' kept: the membrane is held in u",
         "placement on loihi1: 1 core on 1 chip",
         "no limit broken",
         "silence and saturation on the first validation samples of task 'digits' (8 samples of 72 steps)",
@@ -91,7 +91,7 @@ def test_check_names_the_limits_of_a_graph_that_is_too_large(neuro: Neuro, tmp_p
     done = neuro("check", path, "--profile", "loihi1", "--runs", 1)
     assert done.exit_code == 1, done.output
     assert "population 'lif', neuron 0: fan-in too large" in done.stdout
-    assert "(got 4100; need at most 4096). Prune its inputs" in done.stdout
+    assert "(got 4101; need at most 4096). Prune its inputs" in done.stdout
     assert f"{path}: limits of loihi1 broken: 3" in done.stdout
     assert neuro("check", path, "--profile", "loihi2", "--runs", 1).exit_code == 0
 

@@ -162,11 +162,11 @@ def test_mixed_signs_stay_one_projection_of_even_mantissas() -> None:
     assert note.projections[c.name].rms_error > split.projections[f"{c.name}.exc"].rms_error
 
 
-def test_loihi1_changes_reset_and_adaptation_and_says_so() -> None:
-    integer, note = quantize(_net(), "loihi1", _stimulus(), max_runs=1)
+def test_loihi1_changes_a_hard_adaptive_reset_and_adaptation_and_says_so() -> None:
+    integer, note = quantize(_net("adaptive"), "loihi1", _stimulus(), max_runs=1)
     assert integer.population("lif").reset == "zero"  # type: ignore[union-attr]
     text = str(note)
-    assert "population 'lif': reset 'threshold' became 'zero'" in text
+    assert "population 'lif': reset 'adaptive' became 'zero'" in text
     assert "'alif': fit error" in text
     assert note.ahp is not None
     assert note.ahp.fits["alif"].shift == 0
