@@ -22,9 +22,9 @@ from neuro.graph import (
     DECAY_ONE,
     EXPONENTS,
     MAX_D,
-    MAX_STATE,
     MAX_V_TH,
     SCALE_BITS,
+    SUM_LIMIT,
     Graph,
     IntALIF,
     IntProjection,
@@ -38,8 +38,8 @@ _MOST_STEPS = 8192
 """The fit ends here at the latest: two time constants of the slowest decay, d = 1."""
 _FINE = 64
 """A w_x with fewer units than this is coarser than 1 %: the population is scaled up where there is room."""
-_HEADROOM = 2**21
-"""Scaling up keeps thresholds below this: two bits of room for the membrane."""
+_ROOM_BITS = 2
+"""Scaling up leaves this much room for the membrane above the threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,15 +169,20 @@ def _response(d_x: NDArray[np.int64], d_v: int, n_ref: int, steps: int) -> NDArr
 
 
 def _room(graph: Graph, p: IntALIF) -> int:
-    """Return by how many powers of two a population may be multiplied."""
-    exponents = [c.exponent for c in graph.projections_to(p.name) if isinstance(c, IntProjection)]
-    limits = [
-        EXPONENTS[1] - max(exponents, default=EXPONENTS[0]),
-        int(np.floor(np.log2(_HEADROOM / (int(p.v_th.max()) << SCALE_BITS)))),
-        int(np.floor(np.log2(MAX_V_TH / int(p.v_th.max())))),
-        int(np.floor(np.log2(MAX_STATE / max(int(np.abs(p.bias).max()), int(p.bump.max()), 1)))),
-    ]
-    return max(0, min(limits))
+    """Return by how many powers of two a population may be multiplied: exponents, thresholds, states and sums of weights."""
+    incoming = [c for c in graph.projections_to(p.name) if isinstance(c, IntProjection)]
+    total = np.zeros(p.size)
+    for c in incoming:
+        total += np.bincount(c.post, weights=np.abs(c.activation), minlength=p.size)
+    v_th, largest_state = int(p.v_th.max()), 2 ** (p.state_bits - 1) - 1
+    ratios = (
+        2 ** (p.state_bits - 1 - _ROOM_BITS) / (v_th << SCALE_BITS),
+        MAX_V_TH / v_th,
+        largest_state / max(int(np.abs(p.bias).max()), int(p.bump.max()), 1),
+        (SUM_LIMIT - 1) / max(float(total.max()), 1.0),
+    )
+    most = EXPONENTS[1] - max((c.exponent for c in incoming), default=EXPONENTS[0])
+    return max(0, min(most, *(int(np.floor(np.log2(r))) for r in ratios)))
 
 
 def _convert(p: IntALIF, room: int) -> tuple[AHP, AhpFit]:

@@ -28,6 +28,8 @@ MAX_INT_DELAY = 62
 MAX_STATE = 2 ** (STATE_BITS - 1) - 1
 EXPONENTS = (-6, 7)
 """Least and greatest exponent of a projection."""
+SUM_LIMIT = 2**31
+"""What may arrive at a neuron in one step, sum |w| * 2**(6 + e), is less."""
 SIGN_MODES = {"mixed": (-256, 254, 2), "excitatory": (0, 255, 1), "inhibitory": (-255, 0, 1)}
 """Least and greatest mantissa of a weight, and the step between two, by sign mode."""
 

@@ -16,6 +16,7 @@ from neuro.graph.integer import (
     MAX_V_TH,
     SIGN_MODES,
     STATE_BITS,
+    SUM_LIMIT,
     IntLIF,
     IntProjection,
 )
@@ -27,7 +28,6 @@ Projections = Sequence[Projection]
 Bad = Callable[[str, Any, Callable[[Any], Any], str, str], Iterator[str]]
 
 _LEAST_STATE_BITS = 8
-_SUM_LIMIT = 2**31
 _RANGES = {
     **dict.fromkeys(("d_u", "d_v", "d_a", "d_x", "d_y"), (0, MAX_D)),
     "v_th": (1, MAX_V_TH),
@@ -117,9 +117,15 @@ def mantissas_fit(populations: Populations, projections: Projections, dt_ms: flo
         if failed.any():
             first = int(np.flatnonzero(failed)[0])
             need = f"{'even numbers ' if step == 2 else ''}{low}..{high}"
+            beyond = c.weight.max() > 255 or c.weight.min() < min(low, -255)
+            do = (
+                "Use a larger exponent, and halve the weights for each step of it."
+                if beyond
+                else "Leave sign_mode out: Builder.connect and int_projections then split weights by sign where they have to."
+            )
             yield (
                 f"{where}: weight does not fit sign_mode '{c.sign_mode}' (got {int(c.weight[first])} at synapse {first}, "
-                f"{int(failed.sum())} in all; need {need}). Use a larger exponent, or int_projections, which splits by sign."
+                f"{int(failed.sum())} in all; need {need}). {do}"
             )
 
 
@@ -132,11 +138,11 @@ def integer_sums_fit(populations: Populations, projections: Projections, dt_ms: 
         for c in projections:
             if c.target == p.name and isinstance(c, IntProjection):
                 total += np.bincount(c.post, weights=np.abs(c.activation), minlength=p.size)
-        if total.max() >= _SUM_LIMIT:
+        if total.max() >= SUM_LIMIT:
             worst = int(total.argmax())
             yield (
                 f"population '{p.name}': sum of |weight| * 2**(6 + exponent) too large (got {int(total[worst])} at neuron "
-                f"{worst}; need < {_SUM_LIMIT}). Use a smaller exponent or fewer synapses."
+                f"{worst}; need < {SUM_LIMIT}). Use a smaller exponent or fewer synapses."
             )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,21 @@ def test_a_coarse_current_scales_the_population_up() -> None:
     assert made.population("alif").v_th[0] == 100 << shift  # type: ignore[union-attr]
     assert made.projections[0].exponent == 4 + shift  # type: ignore[attr-defined]
     assert to_ahp(graph, rescale=False)[1].fits["alif"].shift == 0
+
+
+def test_scaling_up_stops_where_the_sum_of_weights_or_the_width_of_states_does() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 2000)
+    b.int_alif("alif", 1, d_v=200, v_th=1, d_a=20, bump=2)
+    b.connect("in", "alif", weight=255, exponent=5)  # 2000 * 255 * 2**11 is 0.49 of 2**31
+    made, note = to_ahp(b.build())
+    assert note.fits["alif"].shift == 1
+    assert made.projections[0].exponent == 6  # type: ignore[attr-defined]
+    (p,) = _alone(v_th=1, bump=2).receivers
+    narrow = neuro.Graph(populations=(replace(p, state_bits=10),))
+    made, note = to_ahp(narrow)
+    assert note.fits["alif"].shift == 1
+    assert made.population("alif").v_th[0] << 6 == 2**7  # type: ignore[union-attr]
 
 
 def test_resets_are_noted_and_other_populations_stay() -> None:
