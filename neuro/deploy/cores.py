@@ -103,7 +103,7 @@ def placement(graph: Graph, profile: str | Profile, *, max_chips: int | None = N
     Parameters: max_chips, how many chips there are, None for as many as it takes.
     Raises: UnsupportedError for an unknown profile; QuantizationError for a float graph.
     """
-    target = profile_of(profile) if isinstance(profile, str) else profile
+    target = profile_of(profile)
     if graph.semantics != "integer":
         raise QuantizationError(
             "placement: float graph given to an integer-only target (got float semantics; need integer). Quantize it first: "

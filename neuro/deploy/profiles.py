@@ -81,9 +81,11 @@ class Profile:
         return "\n".join(lines)
 
 
-def profile(name: str) -> Profile:
-    """Return a profile by name. Raises UnsupportedError for an unknown one, naming the nearest."""
-    if name not in PROFILES:
+def profile(name: str | Profile) -> Profile:
+    """Return a profile by name, or a profile as it is. Raises UnsupportedError for an unknown one, naming the nearest."""
+    if isinstance(name, Profile):
+        return name
+    if not isinstance(name, str) or name not in PROFILES:
         hint = nearest(str(name), PROFILES) or "Choose one of them."
         raise UnsupportedError(f"profile '{name}': not known (got '{name}'; need one of {', '.join(PROFILES)}). {hint}")
     return PROFILES[name]

@@ -231,6 +231,9 @@ def test_an_unknown_profile_is_refused() -> None:
         match=r"profile 'loihi3': not known \(got 'loihi3'; need one of loihi1, loihi2\). Did you mean 'loihi",
     ):
         placement(_hand(), "loihi3")
+    for nonsense in (None, ["loihi1"]):
+        with pytest.raises(UnsupportedError, match=r"profile '.*': not known \(got .*; need one of loihi1, loihi2\)"):
+            placement(_hand(), nonsense)  # type: ignore[arg-type]
 
 
 def test_unpublished_limits_are_said_not_to_be_checked() -> None:
