@@ -49,7 +49,7 @@ def integer_graph(model: QuantizedLSNN, name: str, notes: Mapping[str, str]) -> 
     delay = delays(model)
     graph = Graph(
         populations=tuple(by_name[n] for n in model.order),
-        projections=tuple(c for pair in model.pairs for c in _split(pair, whole, delay)),
+        projections=(*(c for pair in model.pairs for c in _split(pair, whole, delay)), *model.resets.values()),
         dt_ms=model.dt_ms,
         name=name,
         notes={**notes, "profile": model.template.profile},

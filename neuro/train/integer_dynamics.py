@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from neuro.graph import AHP, DECAY_ONE, SCALE_BITS, IntALIF, IntLI, IntLIF
-from neuro.train.dynamics import NeuronState, ReadoutState
 from neuro.train.surrogate import spike
 
 
@@ -27,8 +26,29 @@ def clipped(x: Tensor, limit: int) -> Tensor:
     return x + (x.clamp(-limit, limit) - x).detach()
 
 
+class IntegerState(NamedTuple):
+    """State after a step, (batch, n) each: that of `dynamics.NeuronState`, and the synaptic current u; a is x of AHP neurons."""
+
+    z: Tensor
+    v: Tensor
+    a: Tensor
+    threshold: Tensor
+    wait: Tensor
+    u: Tensor
+
+
+class IntegerReadoutState(NamedTuple):
+    """State of readouts after a step, (batch, n) each."""
+
+    y: Tensor
+    u: Tensor
+
+
 class IntegerParameters(NamedTuple):
-    """Parameters of n integer neurons, float64 (n,): decays as factors, v_th in units of v; bump is 0 for AHP, w_x for others."""
+    """Parameters of n integer neurons, float64 (n,): decays as factors, v_th in units of v; bump is 0 for AHP, w_x for others.
+
+    own: what a neuron's own synapse adds to u one step after a spike, 0 without one.
+    """
 
     alpha: Tensor
     rho: Tensor
@@ -39,6 +59,8 @@ class IntegerParameters(NamedTuple):
     reset: str
     limit: int
     dampening: float
+    keep_u: Tensor
+    own: Tensor
 
 
 def factor(d: object) -> Tensor:
@@ -46,8 +68,8 @@ def factor(d: object) -> Tensor:
     return (DECAY_ONE - torch.tensor(d, dtype=torch.float64)) / DECAY_ONE
 
 
-def integer_parameters(p: IntLIF | AHP, dampening: float) -> IntegerParameters:
-    """Return an integer population's parameters as tensors."""
+def integer_parameters(p: IntLIF | AHP, dampening: float, own: Tensor | None = None) -> IntegerParameters:
+    """Return an integer population's parameters as tensors; own: float64 (n,)."""
     zero = torch.zeros(p.size, dtype=torch.float64)
     rho = factor(p.d_a) if isinstance(p, IntALIF) else factor(p.d_x) if isinstance(p, AHP) else zero
     return IntegerParameters(
@@ -60,22 +82,26 @@ def integer_parameters(p: IntLIF | AHP, dampening: float) -> IntegerParameters:
         reset="zero" if isinstance(p, AHP) else p.reset,
         limit=p.max_state,
         dampening=dampening,
+        keep_u=factor(p.d_u + 1),
+        own=zero if own is None else own,
     )
 
 
-def integer_step(last: NeuronState, u: Tensor, bias: Tensor, p: IntegerParameters) -> NeuronState:
-    """Return the state of step t from that of t - 1 and the synaptic current u(t), (batch, n).
+def integer_step(last: IntegerState, arrived: Tensor, bias: Tensor, p: IntegerParameters) -> IntegerState:
+    """Return the state of step t from that of t - 1 and what synapses bring at t, (batch, n).
 
+        u = decay(u) + arrived + own z(t-1)
         a = decay(a) + (bump or w_x) z(t-1);  A = v_th + a, AHP: A = v_th
         v = decay(v) + u + bias - r, AHP: + a as well; resets and the spike as in `dynamics.neuron_step`
 
     `a` of an AHP population is x of DESIGN 2.2. Source: DESIGN 2.2.
     """
+    u = clipped(decayed(last.u, p.keep_u) + arrived + p.own * last.z, p.limit)
     a = clipped(decayed(last.a, p.rho) + (p.bump + p.w_x) * last.z, p.limit)
     is_slow = (p.w_x != 0).to(a.dtype)
     threshold = p.v_th + (1 - is_slow) * a
     free = last.wait == 0
-    total = decayed(last.v, p.alpha) + clipped(u, p.limit) + is_slow * a + bias
+    total = decayed(last.v, p.alpha) + u + is_slow * a + bias
     if p.reset == "zero":
         held = clipped(total, p.limit)
         v = torch.where(free, held, torch.zeros_like(held))
@@ -85,7 +111,7 @@ def integer_step(last: NeuronState, u: Tensor, bias: Tensor, p: IntegerParameter
         v = clipped(total - last.z * (p.v_th if p.reset == "threshold" else last.threshold), p.limit)
         z = spike(v, threshold, free, p.v_th, p.dampening)
     wait = torch.where(z > 0, p.n_ref, torch.clamp(last.wait - 1, min=0))
-    return NeuronState(z, v, a, threshold, wait)
+    return IntegerState(z, v, a, threshold, wait, u)
 
 
 @dataclass(frozen=True)
@@ -100,12 +126,12 @@ class IntegerCell:
         """Return the number of neurons."""
         return len(self.bias)
 
-    def rest(self, batch: int) -> NeuronState:
+    def rest(self, batch: int) -> IntegerState:
         """Return the state before step 0: everything zero."""
         zero = self.bias.new_zeros(batch, len(self.bias))
-        return NeuronState(zero, zero, zero, zero, torch.zeros_like(zero, dtype=torch.int64))
+        return IntegerState(zero, zero, zero, zero, torch.zeros_like(zero, dtype=torch.int64), zero)
 
-    def step(self, last: NeuronState, current: Tensor) -> NeuronState:
+    def step(self, last: IntegerState, current: Tensor) -> IntegerState:
         """Return the state of step t."""
         return integer_step(last, current, self.bias, self.p)
 
@@ -122,12 +148,13 @@ class IntegerReadoutCell:
         """Return the number of readouts."""
         return len(self.bias)
 
-    def rest(self, batch: int) -> ReadoutState:
+    def rest(self, batch: int) -> IntegerReadoutState:
         """Return the state before step 0."""
-        return ReadoutState(self.bias.new_zeros(batch, len(self.bias)))
+        zero = self.bias.new_zeros(batch, len(self.bias))
+        return IntegerReadoutState(zero, zero)
 
-    def step(self, last: ReadoutState, current: Tensor) -> ReadoutState:
+    def step(self, last: IntegerReadoutState, current: Tensor) -> IntegerReadoutState:
         """Return the state of step t."""
         limit = self.p.max_state
-        total = decayed(last.y, factor(self.p.d_y)) + clipped(current, limit) + self.bias
-        return ReadoutState(clipped(total, limit))
+        u = clipped(decayed(last.u, factor(self.p.d_u + 1)) + current, limit)
+        return IntegerReadoutState(clipped(decayed(last.y, factor(self.p.d_y)) + u + self.bias, limit), u)

@@ -27,6 +27,8 @@ class IntegerRows:
     | limit | neurons + readouts | largest absolute value of a state |
     | v_th | neurons | threshold at rest, v_th * 2**6 |
     | rho, jump | neurons from `adaptive_from` on | (4096 - d) / 4096 and bump of a, or d_x and w_x of x |
+    | keep_u | neurons + readouts | (4095 - d_u) / 4096; None: no current has a memory |
+    | own | neurons | what a neuron's own synapse adds to its u one step after a spike; None: none has one |
     | raising, slowing | | stretches of neurons whose a raises the threshold, whose x is added to v |
     """
 
@@ -35,6 +37,8 @@ class IntegerRows:
     v_th: Tensor
     rho: Tensor
     jump: Tensor
+    keep_u: Tensor | None
+    own: Tensor | None
     raising: tuple[slice, ...]
     slowing: tuple[slice, ...]
 
@@ -103,6 +107,7 @@ class _IntegerSweep:
         self._v, self._y = self._state[:n], self._state[n:]
         self._a = self._state.new_zeros(n_adaptive, batch)
         self._limit_a = _Limit(chip.limit[low:n])
+        self._u = None if chip.keep_u is None and chip.own is None else torch.zeros_like(self._state)
         self._threshold = chip.v_th.expand(n, batch).clone()
         self._z, self._reset = self._state.new_zeros(n, batch), self._state.new_zeros(n, batch)
         self._refractory = Refractory(n_ref, sources, pad, n_inputs) if longest else None
@@ -114,13 +119,21 @@ class _IntegerSweep:
         self._fire(t, None if self._refractory is None else self._refractory.advance(t))
 
     def _current(self, t: int) -> Tensor:
-        """Return u(t) of all target rows."""
+        """Return u(t) = decay(u) + currents of all target rows."""
         sources = self.traces.sources
         if self._clear:
             sources[t + self.traces.pad, self._n_inputs :] = 0
         start = (self._first + t) * sources.shape[1]
         current = torch.mm(self._matrix, self._flat[start : start + self._width])
-        return self._limit.clip(current) if self._clip_u else current
+        if self._u is None:
+            return self._limit.clip(current) if self._clip_u else current
+        if self._chip.keep_u is None:
+            self._u.copy_(current)
+        else:
+            self._u.mul_(self._chip.keep_u).trunc_().add_(current)
+        if self._chip.own is not None:
+            self._u[: len(self._z)].addcmul_(self._chip.own, self._z)
+        return self._limit.clip(self._u)
 
     def _adapt(self) -> None:
         """a = decay(a) + bump z(t-1), or x = decay(x) + w_x z(t-1); A = v_th + a."""
@@ -196,7 +209,7 @@ def integer_sweep(
     *,
     chip: IntegerRows,
 ) -> Traces:
-    """Run every step of the integer semantics (DESIGN 2.2, d_u = 4095) and return the traces.
+    """Run every step of the integer semantics (DESIGN 2.2) and return the traces.
 
     Parameters: inputs, (steps, n_inputs, batch) spikes; weights of the plan's synapses, (k,), and bias, (targets, 1) or None, whole
     numbers in any float dtype; rows, for the gradient; keep, as in `sweep`; chip, the constants.

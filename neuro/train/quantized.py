@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,6 @@ from neuro.graph import (
     ALIF,
     LI,
     LIF,
-    MAX_D,
     MAX_INT_DELAY,
     SCALE_BITS,
     CurrentInput,
@@ -25,6 +24,7 @@ from neuro.graph import (
     IntALIF,
     IntLI,
     IntLIF,
+    IntProjection,
     Population,
     fit_exponent,
     kind,
@@ -47,7 +47,8 @@ BIAS_MANTISSA_BITS, BIAS_EXPONENT_BITS = 13, 3
 class Template:
     """What a chip holds in place of a float network: its integer populations, and how to translate numbers.
 
-    profile: name of the chip's profile; graph: an integer graph with the network's populations, whose weights do not matter;
+    profile: name of the chip's profile; graph: an integer graph with the network's populations, and with the synapses NAME.reset that
+    take its threshold off a neuron's own current, if the chip needs them (all other synapses do not matter);
     scales: units of the chip in one unit of the float network, by receiving population (weights, biases, v, y).
     """
 
@@ -93,7 +94,9 @@ class QuantizedLSNN(LSNN):
         self.pairs = pairs(self)
         for pair in self.pairs:
             self._scale[pair.entries] = template.scales[pair.target]
-        self._integer_rows = _integer_rows([self.chip[p.name] for p in (*self.neurons, *self.readouts)])
+        self.resets = {name: c for name in self.chip if (c := _own_synapses(template.graph, name)) is not None}
+        chip = [self.chip[p.name] for p in (*self.neurons, *self.readouts)]
+        self._integer_rows = _integer_rows(chip, self.own)
 
     @classmethod
     def of(cls, model: LSNN, template: Template) -> QuantizedLSNN:
@@ -112,6 +115,14 @@ class QuantizedLSNN(LSNN):
         made.load_state_dict(model.state_dict())
         made.sparse = model.sparse
         return made
+
+    def own(self, name: str) -> Tensor:
+        """Return what the synapses of neurons to themselves add to u, that are not trained, float64 (n,)."""
+        found = torch.zeros(self.chip[name].size, dtype=torch.float64)
+        if name in self.resets:
+            c = self.resets[name]
+            found.index_add_(0, torch.tensor(c.post, dtype=torch.int64), torch.tensor(c.activation).double())
+        return found
 
     @property
     def y_unit(self) -> Tensor:
@@ -175,7 +186,7 @@ class QuantizedLSNN(LSNN):
         flat = torch.zeros(self.n_neurons + self.n_out) if bias is None else bias[:, 0]
         parts = torch.split(flat.double(), [p.size for p in (*self.neurons, *self.readouts)])
         neurons = [
-            IntegerCell(integer_parameters(self.chip[p.name], self.dampening), b)
+            IntegerCell(integer_parameters(self.chip[p.name], self.dampening, self.own(p.name)), b)
             for p, b in zip(self.neurons, parts, strict=False)
         ]
         readouts = zip(self.readouts, parts[len(neurons) :], strict=True)
@@ -241,11 +252,6 @@ def _check(model: LSNN, template: Template) -> None:
                 f"population '{p.name}': no place in the template (got {got}; need {' or '.join(wanted)} of size {p.size}, and its scale). "
                 "Quantize this very network."
             )
-        elif (there.d_u != MAX_D).any():  # type: ignore[union-attr]
-            failures.append(
-                f"population '{p.name}': synaptic current with memory (got d_u {there.d_u.min()}; need {MAX_D}). Only d_u = "  # type: ignore[union-attr]
-                f"{MAX_D} is trained; set it."
-            )
     longest = int(delays(model).max(initial=0))
     if longest > MAX_INT_DELAY:
         failures.append(f"network: delay out of range (got {longest}; need <= {MAX_INT_DELAY}). Lower delay_max.")
@@ -253,7 +259,16 @@ def _check(model: LSNN, template: Template) -> None:
         raise QuantizationError("\n".join(failures))
 
 
-def _integer_rows(chip: Sequence[IntLIF | AHP | IntLI]) -> IntegerRows:
+def _own_synapses(graph: Graph, name: str) -> IntProjection | None:
+    """Return the synapses NAME.reset of a population, None if it has none (`neuro.deploy.keep_soft_reset` makes them)."""
+    for c in graph.projections:
+        if c.name == f"{name}.reset" and isinstance(c, IntProjection) and (c.source, c.target) == (name, name):
+            assert np.array_equal(c.pre, c.post) and (c.delay == 1).all()
+            return c
+    return None
+
+
+def _integer_rows(chip: Sequence[IntLIF | AHP | IntLI], own: Callable[[str], Tensor]) -> IntegerRows:
     """Join the constants of neurons, then readouts, into columns."""
     neurons = [p for p in chip if not isinstance(p, IntLI)]
     slow = [p for p in neurons if isinstance(p, (IntALIF, AHP))]
@@ -267,7 +282,10 @@ def _integer_rows(chip: Sequence[IntLIF | AHP | IntLI]) -> IntegerRows:
         if isinstance(p, (IntALIF, AHP)):
             stretches[type(p)].append(slice(low, low + p.size))
         low += p.size
+    keep_u, to_self = column([factor(p.d_u + 1) for p in chip]), column([own(p.name) for p in neurons])
     return IntegerRows(
+        keep_u=keep_u if bool(keep_u.any()) else None,
+        own=to_self if bool(to_self.any()) else None,
         decay=column([factor(p.d_y if isinstance(p, IntLI) else p.d_v) for p in chip]),
         limit=column([np.full(p.size, p.max_state) for p in chip]),
         v_th=column([p.v_th << SCALE_BITS for p in neurons]),
@@ -304,4 +322,6 @@ def _gradient_rows(model: QuantizedLSNN, chip: IntegerRows) -> Rows:
         resets=tuple(resets),
         dampening=model.dampening,
         w_x=jump.masked_fill(~is_ahp, 0.0) if bool(is_ahp.any()) else None,
+        keep_u=None if chip.keep_u is None else chip.keep_u.to(model.dtype),
+        own=None if chip.own is None else chip.own.to(model.dtype),
     )

@@ -27,6 +27,8 @@ class Rows:
     | v_th | neurons | threshold at rest |
     | rho, beta | neurons from `adaptive_from` on | adaptation; LIF neurons among them have 0 |
     | w_x | the same, None without AHP neurons | slow current of a spike: x = rho x + w_x z, added to v; then beta is 0 |
+    | keep_u | neurons + readouts, None: 0 | memory of the current: u = keep_u u + I, and v has u in place of I |
+    | own | neurons, None: 0 | weight of a neuron to itself, delay 1, that is not trained |
     | n_ref | neurons, (n,) int64 | refractory steps |
     | resets | | (reset, low, high) for stretches of neurons |
     """
@@ -42,6 +44,8 @@ class Rows:
     resets: tuple[tuple[str, int, int], ...]
     dampening: float
     w_x: Tensor | None = None
+    keep_u: Tensor | None = None
+    own: Tensor | None = None
 
     def stretches(self, reset: str) -> list[slice]:
         """Return the rows that have this reset."""

@@ -24,8 +24,8 @@ class _Gradients:
             for g in self._groups
         ]
 
-    def add(self, start: int, currents: Tensor) -> None:
-        """Add the steps from `start`, whose dL/dI are `currents`, (steps, targets, batch)."""
+    def add(self, start: int, currents: Tensor, drive: Tensor) -> None:
+        """Add the steps from `start`, whose dL/dI are `currents` and dL/dbias `drive`, (steps, targets, batch)."""
         steps, n_targets, batch = currents.shape
         back = currents.permute(1, 0, 2).reshape(n_targets, steps * batch).t()
         for k, g in enumerate(self._groups):
@@ -37,7 +37,7 @@ class _Gradients:
             else:
                 self._sums[k] = torch.sparse.sampled_addmm(self._sums[k], sent, back)
         if self.bias is not None:
-            self.bias += currents.sum((0, 2))[:, None]
+            self.bias += drive.sum((0, 2))[:, None]
 
     def collect(self) -> tuple[Tensor, Tensor | None]:
         """Return (dL/dweights, dL/dbias)."""
@@ -61,10 +61,14 @@ class _Unsweep:
 
         AHP: dL/dx(t) = rho dL/dx(t+1) + delta(t), and dL/dz(t) has w_x dL/dx(t+1) in place of dL/da(t+1)
 
+    Currents with a memory: v has u in its sum in place of I, u = keep_u u + I + own z(t-1). Then delta above is dL/dv, and
+    delta_u(t) = keep_u delta_u(t+1) + delta(t) is dL/dI; dL/dz(t) has own delta_u(t+1) as well.
+
     with r' = v_th (reset "threshold") or A(t) ("adaptive"). For reset "zero" the term is -v(t) alpha delta(t+1), v before the
     reset, and alpha delta(t+1) reaches step t only where there was no spike and the neuron was not held at 0.
 
-    `slots` holds delta of a chunk of steps, and of the `reach` steps after it: slot k is step start + k.
+    `slots` holds dL/dI of a chunk of steps, and of the `reach` steps after it: slot k is step start + k. `drive` holds dL/dv
+    where that is another number, and is `slots` otherwise.
     """
 
     def __init__(
@@ -81,6 +85,8 @@ class _Unsweep:
             plan.wiring.back_max,
         )
         self.slots = weights.new_zeros(CHUNK_STEPS + self._reach, len(rows.decay), batch)
+        self._memory = rows.keep_u is not None or rows.own is not None
+        self.drive = torch.zeros_like(self.slots) if self._memory else self.slots
         self._flat = self.slots.view(-1, batch)
         self._grad_a = weights.new_zeros(self._n - rows.adaptive_from, batch)
         self._slope, self._peak = -rows.dampening / (rows.v_th * rows.v_th), rows.dampening / rows.v_th
@@ -98,15 +104,19 @@ class _Unsweep:
     def turn(self, steps: int) -> None:
         """Make room for the next chunk, of so many steps, before this one."""
         self.slots[steps : steps + self._reach] = self.slots[: self._reach].clone()
+        if self._memory:
+            self.drive[steps] = self.drive[0]
 
     def _step(self, t: int, at: int, psi: Tensor) -> None:
         rows, n_targets = self._rows, self.slots.shape[1]
-        here, after = self.slots[at], self.slots[at + 1]
+        here, after = self.drive[at], self.drive[at + 1]
         grad = torch.mm(self._matrix, self._flat[(at + 1) * n_targets : (at + 1) * n_targets + self._width])
         if self._grad_z is not None:
             grad.add_(self._grad_z[t])
         if self._grad_a.shape[0]:
             grad[rows.adaptive_from :].add_(self._grad_a)
+        if rows.own is not None:
+            grad.addcmul_(rows.own, self.slots[at + 1][: self._n])
         torch.mul(after, rows.decay, out=here)
         self._through_reset(t, grad, here, after)
         grad.mul_(psi)
@@ -117,8 +127,12 @@ class _Unsweep:
             for part in self._by_threshold:
                 grad[part].add_(self._z[t, part] * after[part])
             self._grad_a.mul_(rows.rho).sub_(grad[rows.adaptive_from :].mul_(rows.beta))
-            if rows.w_x is not None:  # dL/da of an AHP row holds w_x dL/dx
+            if rows.w_x is not None:  # the entry dL/da of an AHP row holds w_x dL/dx
                 self._grad_a.addcmul_(rows.w_x, here[rows.adaptive_from : self._n])
+        if self._memory:
+            current = self.slots[at].copy_(here)
+            if rows.keep_u is not None:
+                current.addcmul_(rows.keep_u, self.slots[at + 1])
 
     def _through_reset(self, t: int, grad: Tensor, here: Tensor, after: Tensor) -> None:
         """Add to dL/dz(t) what reaches it through the reset; `here` is alpha delta(t+1)."""
@@ -153,6 +167,7 @@ def unsweep(
     assert traces.x is not None
     for stop in range(len(traces.x), 0, -CHUNK_STEPS):
         start = max(0, stop - CHUNK_STEPS)
-        out.add(start, run.chunk(start, stop))
+        currents = run.chunk(start, stop)
+        out.add(start, currents, run.drive[: stop - start])
         run.turn(min(CHUNK_STEPS, start))
     return out.collect()

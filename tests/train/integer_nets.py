@@ -16,10 +16,13 @@ from neuro.graph import (
     IntALIF,
     IntLI,
     IntLIF,
+    IntProjection,
     Projection,
     SpikeInput,
+    fit_exponent,
     integer_decay,
     kind,
+    round_to_mantissas,
 )
 from neuro.train import Template
 
@@ -29,21 +32,30 @@ def template(
 ) -> Template:
     """Return integer populations for a float graph: ALIF become AHP if `slow`, with constants near the float ones.
 
-    With an rng, scales, widths and kinds are drawn: coarse ones too, and some at which states reach their limits.
+    With an rng, scales, widths, kinds, memories of u and own synapses are drawn: coarse scales too, and some at which states reach
+    their limits.
     """
     populations: list[Any] = list(graph.inputs)
+    projections: list[IntProjection] = []
     scales = {}
     for p in graph.receivers:
         scale = unit if rng is None else float(2.0 ** rng.uniform(6, 20))
         common: dict[str, Any] = {"name": p.name, "size": p.size}
         if rng is not None:
             common["state_bits"] = int(rng.choice([24, 24, 18, 14]))
+            if memory := rng.random() < 0.4:
+                common["d_u"] = rng.integers(0, 4096, p.size)
         scales[p.name] = scale
         if isinstance(p, LI):
             populations.append(IntLI(**common, d_y=integer_decay(p.kappa), bias=np.rint(p.bias * scale)))
             continue
         v_th = np.clip(np.rint(p.v_th * scale / 64), 1, 2**17 - 1)
         common |= {"v_th": v_th, "n_ref": p.n_ref, "bias": np.rint(p.bias * scale), "d_v": integer_decay(p.alpha)}
+        if rng is not None and memory and rng.random() < 0.7:
+            own = {"name": f"{p.name}.reset", "source": p.name, "target": p.name, "sign_mode": "inhibitory", "delay": 1}
+            to_self, e = np.arange(p.size), fit_exponent(float(64 * v_th.max()))
+            weight = -round_to_mantissas(64 * v_th, e)
+            projections.append(IntProjection(**own, pre=to_self, post=to_self, weight=weight, exponent=e))
         if not isinstance(p, ALIF):
             populations.append(IntLIF(**common, reset=p.reset))
             continue
@@ -52,7 +64,9 @@ def template(
             populations.append(AHP(**common, d_x=integer_decay(p.rho), w_x=-rise))
         else:
             populations.append(IntALIF(**common, reset=p.reset, d_a=integer_decay(p.rho), bump=rise))
-    return Template("by hand", Graph(populations=tuple(populations), projections=(), dt_ms=graph.dt_ms), scales)
+    return Template(
+        "by hand", Graph(populations=tuple(populations), projections=tuple(projections), dt_ms=graph.dt_ms), scales
+    )
 
 
 def random_net(seed: int) -> tuple[Graph, np.ndarray]:

@@ -11,8 +11,11 @@ import torch
 
 from neuro.errors import QuantizationError
 from neuro.graph import (
+    AHP,
     CurrentInput,
     Graph,
+    IntLIF,
+    IntProjection,
     fit_exponent,
     reference,
     round_to_mantissas,
@@ -52,9 +55,10 @@ def noise(batch: int = 4, steps: int = 50) -> np.ndarray:
 
 @pytest.mark.parametrize("twin", [False, True])
 def test_forward_equals_golden_model_bit_for_bit(twin):
-    """All kinds, resets, delays, refractory periods, widths from 14 to 24 bits; states that reach their limits."""
+    """All kinds, resets, delays, refractory periods, memories of u, own synapses, widths from 14 to 24 bits; states at their limits."""
     spikes = clips = clips_u = 0
     seen: set[str] = set()
+    special = {"memory": 0, "own": 0}
     for seed in range(60):
         model, x, made = quantized(seed)
         graph, _ = to_graph(model)
@@ -69,6 +73,9 @@ def test_forward_equals_golden_model_bit_for_bit(twin):
         clips += sum(int(n.sum()) for s in golden.values() for name, n in s.items() if name.startswith("clipped"))
         clips_u += sum(int(s["clipped u"].sum()) for s in golden.values() if "clipped u" in s)
         seen |= kinds(made)
+        special["memory"] += any((p.d_u != 4095).any() for p in made.graph.receivers)
+        special["own"] += bool(made.graph.projections)
+    assert min(special.values()) > 10, special
     assert spikes > 500
     assert clips > 1000
     assert clips_u > 100
@@ -144,6 +151,45 @@ def test_recipe_network_gradients_equal_those_of_the_twin(slow, dtype):
         assert torch.all(gradients[0][name][~active] == 0)
         assert expected.abs().max() > 0
         error = ((gradients[0][name] - expected)[active].abs().max() / expected.abs().max()).item()
+        assert error < (GRADIENT_TOLERANCE if dtype is torch.float64 else SINGLE_TOLERANCE), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_membrane_held_in_u_trains_as_well(dtype):
+    """What `neuro.deploy.keep_soft_reset` makes: u decays, v has next to no memory, own synapses take the threshold off."""
+    plain = recipe_net(slow=True, delay_max=10, n_ref=3, bias=True)
+    made = plain.template
+    populations, own = [], []
+    for p in made.graph.populations:
+        if isinstance(p, (IntLIF, AHP)):
+            e = fit_exponent(float(p.v_th.max()) * 64)
+            weight = -round_to_mantissas(p.v_th * 64, e)
+            at = np.arange(p.size)
+            own.append(
+                IntProjection(name=f"{p.name}.reset", source=p.name, target=p.name, pre=at, post=at, weight=weight,
+                              delay=1, exponent=e, sign_mode="inhibitory")
+            )  # fmt: skip
+            p = (
+                replace(p, d_u=p.d_v - 1, d_v=4095)
+                if isinstance(p, AHP)
+                else replace(p, d_u=p.d_v - 1, d_v=4095, reset="zero")
+            )
+        populations.append(p)
+    soft = replace(made, graph=Graph(populations=tuple(populations), projections=tuple(own)))
+    model, twin = (QuantizedLSNN.of(plain, soft).to(kind) for kind in (dtype, torch.float64))
+    twin.load_state_dict(model.state_dict())
+    golden = reference.simulate(to_graph(model)[0], {"in": noise()})
+    for population, states in model(noise(), traces=True).traces.items():
+        assert all(np.array_equal(v.detach().numpy(), golden[population][s]) for s, v in states.items())
+    assert sum(int(s["z"].sum()) for s in golden.values() if "z" in s) > 100
+    for net in (model, twin):
+        out = net(noise(), twin=net is twin)
+        ((out.y * out.y_unit)[:, -20:].square().sum() + 1000 * out.z.double().mean((0, 1)).square().sum()).backward()
+    for name, p in model.named_parameters():
+        active = (p != 0) | (not name.startswith("w"))
+        found, expected = p.grad.double()[active], twin.get_parameter(name).grad[active]
+        assert expected.abs().max() > 0
+        error = (found - expected).abs().max() / expected.abs().max()
         assert error < (GRADIENT_TOLERANCE if dtype is torch.float64 else SINGLE_TOLERANCE), name
 
 
@@ -238,11 +284,6 @@ def test_what_has_no_place_on_the_chip_is_named():
     with pytest.raises(QuantizationError, match=r"population 'p0': no place in the template \(got nothing") as caught:
         QuantizedLSNN.of(model, replace(made, graph=Graph(populations=tuple(other), projections=())))
     assert "population 'o'" in str(caught.value)
-    slow = [replace(p, d_u=17) if p.name == "p0" else p for p in made.graph.populations]
-    with pytest.raises(
-        QuantizationError, match=r"population 'p0': synaptic current with memory \(got d_u 17; need 4095\)"
-    ):
-        QuantizedLSNN.of(model, replace(made, graph=Graph(populations=tuple(slow), projections=())))
     currents = LSNN.from_config(
         ModelConfig(n_lif=3, n_alif=0), 2, 1, partial(stream, 0), input_node=CurrentInput(name="in", size=2)
     )
