@@ -90,7 +90,10 @@ def compare(
         console.out().print(explanation_table(explanation))
         paths += write_explanation(explanation, folder, plot=rasters)
     elif find:
-        typer.echo("find: no two backends differ")
+        compared = any(row.parity is not None for row in found.rows)
+        typer.echo(
+            "find: no two backends differ" if compared else "find: nothing to compare, fewer than two backends ran"
+        )
     typer.echo(f"written into {folder}: {', '.join(p.name for p in paths)}")
     if found.failed:
         raise typer.Exit(1)

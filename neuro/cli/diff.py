@@ -41,6 +41,9 @@ def diff(
 
     if plot is not None:
         options.need_matplotlib()
+        from neuro.report.divergence_plot import check_path, save_plot  # matplotlib: only where pictures are wanted
+
+        check_path(plot)
     a, b = load_recording(first), load_recording(second)
     net = load(graph) if graph is not None else _beside(a, (first, second))
     check_one_stimulus(a, b, net)
@@ -62,8 +65,6 @@ def diff(
     assert found is not None
     console.out().print(explanation_table(found))
     if plot is not None:
-        from neuro.report.divergence_plot import save_plot  # matplotlib: only where pictures are wanted
-
         typer.echo(f"plot: {save_plot(found, plot)}")
     raise typer.Exit(1)
 

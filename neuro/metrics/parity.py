@@ -143,8 +143,9 @@ def merge(parts: list[Parity], first_samples: list[int]) -> Parity:
 
 
 def _digits(state: str, value: float) -> str:
-    """Write a double with all its digits, and a spike as 1 or 0."""
-    return str(int(value)) if state == "z" else repr(float(value))
+    """Write a double with all its digits, and a whole number, as spikes and integer states are, without a point."""
+    whole = state == "z" or (abs(value) < 2**53 and value == int(value))
+    return str(int(value)) if whole else repr(float(value))
 
 
 def _rank(state: str) -> tuple[int, str]:

@@ -55,16 +55,22 @@ def divergence_plot(e: Explanation) -> Figure:
     return figure
 
 
+def check_path(path: str | Path) -> Path:
+    """Return the path of a plot. Raises DataError for a name that ends with none of KINDS."""
+    path = Path(path)
+    if path.suffix.lower() not in KINDS:
+        raise DataError(
+            f"plot: kind of file not known (got '{path.name}'; need a name that ends with {' or '.join(KINDS)}). Rename it."
+        )
+    return path
+
+
 def save_plot(e: Explanation, path: str | Path) -> Path:
     """Write the figure as .png or .svg, whichever the name says; equal explanations give equal bytes.
 
     Raises: DataError for another kind of file.
     """
-    path = Path(path)
-    if path.suffix.lower() not in KINDS:
-        raise DataError(
-            f"plot: kind of file not known (got '{path.name}'; need a name that ends with {' or '.join(KINDS)})."
-        )
+    path = check_path(path)
     figure = divergence_plot(e)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".png":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ def test_two_files_that_differ_are_explained_and_drawn(neuro: Neuro, tmp_path: P
     assert done.exit_code == 1, done.output
     text = " ".join(done.stdout.split())
     assert "first difference at step" in text
+    values = re.search(r"neuron \d+, state \w+: engine (\S+), mine (\S+) ", text)
+    assert values is not None
+    assert all(x.lstrip("-").isdigit() for x in values.groups()) == (semantics == "integer")
     assert "engine holds what the golden model gives" in text
     assert "mine leaves the golden model" in text
     assert "lost in mine?" in text
@@ -71,6 +75,11 @@ def test_two_files_that_differ_are_explained_and_drawn(neuro: Neuro, tmp_path: P
     assert imread(tmp_path / "plots" / "why.png")[..., :3].std() > 0.02
     assert (neuro("diff", tmp_path / "engine.h5", mine, "--plot", tmp_path / "why.svg")).exit_code == 1
     assert "<path" in (tmp_path / "why.svg").read_text()
+
+
+def test_plot_of_another_kind_is_refused_before_anything_is_read(neuro: Neuro, tmp_path: Path) -> None:
+    text = told(neuro, "diff", tmp_path / "none.h5", tmp_path / "none.h5", "--plot", tmp_path / "why.pdf", code=2)
+    assert text == "plot: kind of file not known (got 'why.pdf'; need a name that ends with .png or .svg). Rename it."
 
 
 def test_two_files_that_agree_are_exit_0(neuro: Neuro, tmp_path: Path) -> None:
@@ -111,6 +120,10 @@ def test_recordings_that_do_not_belong_together_are_exit_2(neuro: Neuro, tmp_pat
     assert "batch differs (got 4 and 3" in told(neuro, "diff", tmp_path / "a.h5", tmp_path / "c.h5", code=2)
     library.save(GRAPHS["integer"].with_notes(task=task_note("digits", DIGITS)), tmp_path / "graph.h5")
     assert neuro("run", graph, "-n", "4", "-o", tmp_path / "d.h5").exit_code == 0
+    assert "graph differs" in told(neuro, "diff", tmp_path / "a.h5", tmp_path / "d.h5", code=2)
+    library.save(
+        GRAPHS["float"], tmp_path / "float.h5"
+    )  # beside them: it is found for a.h5, and the answer is the same
     assert "graph differs" in told(neuro, "diff", tmp_path / "a.h5", tmp_path / "d.h5", code=2)
     assert "another kind of file" in told(neuro, "diff", graph, tmp_path / "d.h5", code=2)
     assert "no such file" in told(neuro, "diff", tmp_path / "none.h5", tmp_path / "d.h5", code=2)
@@ -174,6 +187,7 @@ def test_find_without_pictures_and_without_a_difference(neuro: Neuro, tmp_path: 
     arguments = ("compare", graph, "-n", "4", "--find", "--no-rasters", "-o", tmp_path / "out")
     assert "find: no two backends differ" in told(neuro, *arguments, "-b", "engine,reference", code=0)
     assert not (tmp_path / "out" / "divergence.md").exists()
+    assert "find: nothing to compare, fewer than two backends ran" in told(neuro, *arguments, "-b", "engine", code=0)
     told(neuro, *arguments, "-b", "engine,differs", code=1)
     assert {p.name for p in (tmp_path / "out").glob("divergence*")} == {"divergence.md"}
 

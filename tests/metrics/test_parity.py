@@ -80,7 +80,7 @@ def test_one_ulp_of_one_state_is_found_where_it_is(place: tuple[int, int], which
         other.traces[population][state][sample, step, unit],
     )
     assert found.values[0] != found.values[1]
-    left, right = (repr(x) for x in found.values)
+    left, right = (repr(x).removesuffix(".0") for x in found.values)
     assert str(found) == (
         f"first difference at step {step}, sample {sample}, population '{population}', neuron {unit}, state {state}: "
         f"reference {left}, other {right}"
