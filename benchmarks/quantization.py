@@ -65,7 +65,7 @@ def line(label: str, chip: str, graph: Graph, task: Task, samples: int) -> str:
 def main() -> None:
     """Print the table of one network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="of a model in models/: digits, smnist")
+    parser.add_argument("name", nargs="?", default="digits", help="of a model in models/: digits, smnist")
     parser.add_argument("--data", help="folder with the task's data files")
     parser.add_argument("--samples", type=int, help="test samples; default: all")
     parser.add_argument("--control", action="append", default=[], help="graph of a float network that was trained on")
