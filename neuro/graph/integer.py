@@ -175,14 +175,18 @@ def int_projections(
     Parameters: pre, post, weight (mantissas), delay, (n,) or scalars; sign_mode, one of SIGN_MODES, or None: "excitatory" or
     "inhibitory" where no weight has the other sign, "mixed" where both occur and all are even, and otherwise two projections,
     NAME.exc and NAME.inh (zeros go to the first).
-    Raises: GraphError if a weight is not a whole number.
+    Raises: GraphError if a weight is not a whole number, or the arrays differ in length.
     """
     where = f"projection '{name}'"
-    n = max(np.size(x) for x in (pre, post, weight))
-    w: NDArray[Any] = np.broadcast_to(_frozen(f"{where}: weight", weight, np.int32), (n,))
-    arrays = {
-        key: np.broadcast_to(np.asarray(value), (n,)) for key, value in (("pre", pre), ("post", post), ("delay", delay))
-    }
+    given = {"pre": np.asarray(pre), "post": np.asarray(post), "delay": np.asarray(delay)}
+    mantissas = _frozen(f"{where}: weight", weight, np.int32)
+    shapes = {key: x.shape for key, x in (*given.items(), ("weight", mantissas)) if x.ndim}
+    if len(set(shapes.values())) > 1 or any(len(s) != 1 for s in shapes.values()):
+        got = ", ".join(f"{key} {shape}" for key, shape in shapes.items())
+        raise GraphError(f"{where}: arrays differ in shape (got {got}; need one length). Give one entry a synapse.")
+    n = next(iter(shapes.values()), (1,))[0]
+    w: NDArray[Any] = np.broadcast_to(mantissas, (n,))
+    arrays = {key: np.broadcast_to(x, (n,)) for key, x in given.items()}
 
     def part(suffix: str, mode: str, keep: NDArray[np.bool_]) -> IntProjection:
         chosen = {key: value[keep] for key, value in arrays.items()}

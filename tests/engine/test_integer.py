@@ -127,17 +127,17 @@ def test_every_integer_population_counts_the_clips_of_its_own_states() -> None:
 
 
 def test_a_membrane_that_is_held_forms_no_sum() -> None:
-    # The drive would clip v at every step; while the neuron is refractory only u is clipped, and x goes on decaying.
+    # u and bias together are too wide for v at every step; while the neuron is refractory only u is clipped, and x decays.
     b = Builder()
     b.spike_input("in", 64)
-    b.ahp("n", 1, d_v=0, v_th=100, d_x=2048, w_x=-64, n_ref=4)
+    b.ahp("n", 1, d_v=0, v_th=100, d_x=2048, w_x=-64, n_ref=4, bias=500)
     b.connect("in", "n", weight=255, exponent=7)
     b.connect("in", "n", weight=2, exponent=0, name="again")
     graph = b.build()
     found = run(graph, Stimulus.dense({"in": np.ones((1, 10, 64), bool)}), EngineBackend(), ALL)
     assert found.spikes["n"].step.tolist() == [0, 5]
     assert found.traces["n"]["x"][0, :, 0].tolist() == [0, -64, -32, -16, -8, -4, -66, -33, -16, -8]
-    assert {s: int(n[0]) for s, n in found.counts.saturations["n"].items()} == {"u": 10, "v": 0, "x": 0}
+    assert {s: int(n[0]) for s, n in found.counts.saturations["n"].items()} == {"u": 10, "v": 2, "x": 0}
 
 
 def test_a_graph_without_inputs_and_synapses() -> None:

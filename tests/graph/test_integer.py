@@ -112,8 +112,9 @@ def test_each_sum_is_clipped_once_and_counted() -> None:
     trace = run(readout, [255] * 5, [0, 1], 3, exponent=3)
     assert trace["u"].tolist() == [2**15 - 1, 2**15 - 1, 0] and trace["clipped u"].tolist() == [1, 1, 0]
     assert trace["y"].tolist() == [2**15 - 1] * 3 and trace["clipped y"].tolist() == [0, 1, 0]
-    held = run(lif(v_th=10, n_ref=5), [255] * 5, [0, 1], 2, exponent=7)
-    assert held["clipped v"].tolist() == [0, 0], "u is clipped already; a held membrane forms no sum"
+    held = run(lif(v_th=10, n_ref=2, bias=1), [255] * 5, [0, 1, 2, 3], 4, exponent=7)
+    assert held["clipped u"].tolist() == [1, 1, 1, 1] and held["z"].tolist() == [1, 0, 0, 1]
+    assert held["clipped v"].tolist() == [1, 0, 0, 1], "u and the bias are too wide together, but a held membrane forms no sum"
 
 
 def test_integer_graph_survives_the_file(tmp_path: Path) -> None:
@@ -127,15 +128,20 @@ def test_integer_graph_survives_the_file(tmp_path: Path) -> None:
 
 def test_every_field_is_in_the_hash() -> None:
     graph = integer_example()
-    c = graph.projections[0]
-    assert isinstance(c, IntProjection)
-    rest = graph.projections[1:]
-    hashes = {graph.sha256, replace(graph, projections=(replace(c, exponent=c.exponent - 1), *rest)).sha256}
-    others: tuple[dict[str, Any], ...] = ({"state_bits": 20}, {"d_u": 7}, {"n_ref": 3})
-    for change in others:
-        populations = tuple(replace(p, **change) if isinstance(p, IntALIF) else p for p in graph.populations)
-        hashes.add(replace(graph, populations=populations).sha256)
-    assert len(hashes) == 5
+    hashes = [graph.sha256]
+    for k, p in enumerate(graph.populations[1:], 1):
+        for field in (*p.parameters, "state_bits", *(("reset",) if isinstance(p, IntLIF) else ())):
+            value = "threshold" if field == "reset" else 20 if field == "state_bits" else getattr(p, field) - 1
+            if field in ("n_ref", "w_x"):
+                value = getattr(p, field) + 1
+            populations = (*graph.populations[:k], replace(p, **{field: value}), *graph.populations[k + 1 :])
+            hashes.append(replace(graph, populations=populations).sha256)
+    c, *rest = graph.projections
+    assert isinstance(c, IntProjection) and c.sign_mode == "excitatory"
+    even = replace(c, weight=c.weight // 2 * 2)
+    changes: tuple[dict[str, Any], ...] = ({}, {"sign_mode": "mixed"}, {"exponent": 2}, {"delay": c.delay + 1})
+    hashes += [replace(graph, projections=(replace(even, **change), *rest)).sha256 for change in changes]
+    assert len(hashes) == 1 + 7 + 9 + 8 + 4 + 4 and len(set(hashes)) == len(hashes)
 
 
 def test_grid_leaves_an_integer_graph_as_it_is() -> None:
@@ -165,6 +171,24 @@ def test_matrix_of_both_signs_and_odd_values_becomes_two_projections() -> None:
 def test_sign_mode_follows_the_weights(weights: list[int], modes: list[str]) -> None:
     made = int_projections(name="c", source="in", target="n", pre=[0, 1], post=[0, 0], weight=weights)
     assert [c.sign_mode for c in made] == modes
+
+
+def test_arrays_that_do_not_fit_are_refused_and_no_synapses_are_fine() -> None:
+    ends = {"name": "c", "source": "in", "target": "n"}
+    with pytest.raises(
+        GraphError, match=r"projection 'c': arrays differ in shape \(got pre \(2,\), post \(3,\); need one length\)"
+    ):
+        int_projections(**ends, pre=[0, 1], post=[0, 0, 1], weight=2)
+    with pytest.raises(GraphError, match=r"got pre \(1,\), post \(1,\), weight \(1, 1\); need one length"):
+        int_projections(**ends, pre=[0], post=[0], weight=[[2]])
+    (none,) = int_projections(**ends, pre=[], post=[], weight=2)
+    (one,) = int_projections(**ends, pre=0, post=1, weight=-3)
+    assert (none.size, one.size, one.sign_mode) == (0, 1, "inhibitory")
+    b = Builder()
+    b.spike_input("in", 2)
+    b.int_lif("n", 2, d_v=0, v_th=100)
+    b.connect("in", "n", weight=3, p=0.0)
+    assert b.build().n_synapses == 0
 
 
 def test_integer_decay_is_the_nearest_of_twelve_bits() -> None:
@@ -216,8 +240,8 @@ def test_sum_of_a_neuron_must_fit_31_bits() -> None:
         GraphError, match=r"sum of \|weight\| \* 2\*\*\(6 \+ exponent\) too large \(got 2149539840 at neuron 0"
     ):
         Graph(populations=(IN, lif()), projections=(full,))
-    less = projection(pre=[0] * (n - 2), post=[0] * (n - 2), weight=255, exponent=7, sign_mode="excitatory")
-    assert Graph(populations=(IN, lif()), projections=(less,)).n_synapses == n - 2
+    less = projection(pre=[0] * (n - 1), post=[0] * (n - 1), weight=255, exponent=7, sign_mode="excitatory")
+    assert Graph(populations=(IN, lif()), projections=(less,)).n_synapses == n - 1
 
 
 def test_weights_that_are_no_integers_are_refused_where_they_stand() -> None:
