@@ -114,7 +114,9 @@ def test_each_sum_is_clipped_once_and_counted() -> None:
     assert trace["y"].tolist() == [2**15 - 1] * 3 and trace["clipped y"].tolist() == [0, 1, 0]
     held = run(lif(v_th=10, n_ref=2, bias=1), [255] * 5, [0, 1, 2, 3], 4, exponent=7)
     assert held["clipped u"].tolist() == [1, 1, 1, 1] and held["z"].tolist() == [1, 0, 0, 1]
-    assert held["clipped v"].tolist() == [1, 0, 0, 1], "u and the bias are too wide together, but a held membrane forms no sum"
+    assert held["clipped v"].tolist() == [1, 0, 0, 1], (
+        "u and the bias are too wide together, but a held membrane forms no sum"
+    )
 
 
 def test_integer_graph_survives_the_file(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_sign_mode_follows_the_weights(weights: list[int], modes: list[str]) -> 
 
 
 def test_arrays_that_do_not_fit_are_refused_and_no_synapses_are_fine() -> None:
-    ends = {"name": "c", "source": "in", "target": "n"}
+    ends: dict[str, Any] = {"name": "c", "source": "in", "target": "n"}
     with pytest.raises(
         GraphError, match=r"projection 'c': arrays differ in shape \(got pre \(2,\), post \(3,\); need one length\)"
     ):
