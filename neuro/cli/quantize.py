@@ -45,15 +45,18 @@ def quantize(
     """
     from neuro import deploy
     from neuro.cli import console
+    from neuro.errors import DataError
     from neuro.graph import load, save
 
     net = load(graph)
     chip = deploy.profile(profile)
+    path = output or graph.with_name(f"{graph.stem}-{chip.name}.h5")
+    if path.resolve() == graph.resolve():
+        raise DataError(f"--output: is the float graph itself (got {path}; need another file). Name one.")
     stimulus, _ = calibration(net, task, data, split, samples, task_option)
     with console.progress("quantize") as tell:
         tell(0, 0, "quantize: searching for scales")
         made, note = deploy.quantize(net, chip, stimulus, seed=seed, max_runs=runs, split_signs=not mixed_signs)
-    path = output or graph.with_name(f"{graph.stem}-{chip.name}.h5")
     save(made, path)
     typer.echo(note)
     typer.echo(f"graph: {path} (sha256 {made.sha256[:12]})")

@@ -1,4 +1,4 @@
-"""Say what quantisation changed, in numbers and in words that say what to do."""
+"""Say what quantisation changed, in numbers."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class QuantizeNote:
         lines = [
             f"quantised for {self.profile}; calibrated on {self.calibration}",
             f"distance of behaviour from the float graph {self.distance:.4g} "
-            f"({self.first_distance:.4g} by weight error alone; {self.n_runs} runs)",
+            f"({self.first_distance:.4g} by weight error alone; {self.n_runs} run{'s' * (self.n_runs != 1)})",
         ]
         lines += [f"  {text}" for text in self.changes]
         lines += ["", *_table(_projection_rows(self.projections)), "", *_table(_population_rows(self.populations))]
@@ -125,7 +125,8 @@ def projection_change(part: Part, plan: Plan) -> ProjectionChange:
     low, high, step = SIGN_MODES[part.sign_mode]
     exact = part.weight * scale / 2.0 ** (6 + exponent)
     weight = part.weight
-    some = bool(weight.size and np.any(weight))
+    largest = float(np.abs(weight).max(initial=0.0))
+    some = largest > 0
     return ProjectionChange(
         source=part.projection.name,
         exponent=exponent,
@@ -133,8 +134,8 @@ def projection_change(part: Part, plan: Plan) -> ProjectionChange:
         n_synapses=int((mantissas != 0).sum()),
         n_dropped=int((mantissas == 0).sum()),
         n_clipped=int(((exact > high + step / 2) | (exact < low - step / 2)).sum()),
-        rms_error=float(np.sqrt(np.mean(errors**2) / np.mean(weight**2))) if some else 0.0,
-        max_error=float(np.abs(errors).max() / np.abs(weight).max()) if some else 0.0,
+        rms_error=float(np.linalg.norm(errors / largest) / np.linalg.norm(weight / largest)) if some else 0.0,
+        max_error=float(np.abs(errors).max() / largest) if some else 0.0,
     )
 
 
@@ -190,66 +191,6 @@ def changes(graph: Graph, integer: Graph, soft: SoftResetNote | None = None) -> 
     return tuple(found)
 
 
-def problems(
-    graph: Graph, parts: tuple[Part, ...], plan: Plan, note: Mapping[str, PopulationChange], profile: str
-) -> tuple[str, ...]:
-    """Put what went wrong on the stimulus into words: neurons that fell silent or fire all the time, and clipped states."""
-    found = []
-    for name, p in note.items():
-        where = f"population '{name}'"
-        if p.went_silent:
-            spiked = p.size - p.silent_before
-            found.append(
-                f"{where}: {len(p.went_silent)} of {spiked} neurons that spiked are silent after quantisation "
-                f"(neurons {_shown(p.went_silent)}): {_why_silent(parts, plan, name, p, profile)}"
-            )
-        if p.saturated_after > p.saturated_before:
-            found.append(
-                f"{where}: {p.saturated_after} neurons fire at nearly every step that n_ref allows ({p.saturated_before} before): "
-                "negative weights into it may be rounded away; raise v_th or n_ref, regularise the rate in training, or fine-tune "
-                f'with quantize = "{profile}".'
-            )
-        clipped = {s: n for s, n in p.saturations.items() if n}
-        if clipped:
-            text = ", ".join(f"{s} {n} times" for s, n in clipped.items())
-            found.append(
-                f"{where}: states were clipped to 24 bits ({text}): inputs far beyond the threshold; lower the largest weights into "
-                "it, or give a stimulus for calibration that is as strong as the real one."
-            )
-    return tuple(found)
-
-
-def _why_silent(parts: tuple[Part, ...], plan: Plan, name: str, p: PopulationChange, profile: str) -> str:
-    """Name the likely cause: weights rounded away, weights clipped, v clipped, or less input from others."""
-    lost, clipped, total = (np.zeros(p.size) for _ in range(3))
-    for part in parts:
-        if part.projection.target != name:
-            continue
-        post = part.projection.post[part.keep]
-        scale, exponent = plan.scales[name], plan.exponents[part.name]
-        change = np.abs(part.errors(scale, exponent))
-        gone = part.mantissas(scale, exponent) == 0
-        total += np.bincount(post, weights=np.abs(part.weight), minlength=p.size)
-        lost += np.bincount(post, weights=change * gone, minlength=p.size)
-        clipped += np.bincount(post, weights=change * ~gone, minlength=p.size)
-    which = np.array(p.went_silent)
-    whole = max(float(total[which].sum()), 1e-300)
-    tune = f'or fine-tune with quantize = "{profile}"'
-    if float(lost[which].sum()) > 0.2 * whole:
-        return (
-            "weights into them are below one mantissa step at this threshold: raise these weights or lower v_th, put them into a "
-            f"population of their own (it gets its own scale and exponents), {tune}."
-        )
-    if float(clipped[which].sum()) > 0.2 * whole:
-        return f"weights into them are beyond the largest mantissa and were clipped: lower these weights and v_th together, {tune}."
-    if p.saturations.get("v") or p.saturations.get("u"):
-        return f"their membrane was clipped to 24 bits: lower the largest weights into the population, {tune}."
-    return (
-        "their input is only just above the threshold, or comes from neurons that changed: raise weights into them or lower v_th a "
-        f"little, {tune}."
-    )
-
-
 def _tau_error(factor: NDArray[np.float64], d: NDArray[np.int64]) -> float:
     """Return the largest relative change of a time constant; decay factors of 0 and 1 have none."""
     kept = (4096 - d) / 4096
@@ -261,10 +202,6 @@ def _tau_error(factor: NDArray[np.float64], d: NDArray[np.int64]) -> float:
 
 def _bits(largest: float, seen: float) -> float:
     return math.log2(largest / seen) if seen else math.inf
-
-
-def _shown(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
 
 
 def _projection_rows(projections: Mapping[str, ProjectionChange]) -> list[tuple[str, ...]]:

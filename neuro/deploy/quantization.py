@@ -13,6 +13,7 @@ from neuro.deploy import note as notes
 from neuro.deploy.behaviour import DEFAULT_RATE_HZ, distance, observe, poisson
 from neuro.deploy.convert import Plan, convert, parts_of
 from neuro.deploy.note import QuantizeNote
+from neuro.deploy.problems import problems
 from neuro.deploy.profiles import Profile
 from neuro.deploy.profiles import profile as profile_of
 from neuro.deploy.search import first_plan, search
@@ -42,7 +43,7 @@ def quantize(
     Returns: the graph, whose notes name the profile, the scales and the float graph; and a QuantizeNote.
     Raises: UnsupportedError for an unknown profile; QuantizationError with every reason if the graph cannot be quantised.
     """
-    target = profile_of(profile) if isinstance(profile, str) else profile
+    target = profile_of(profile)
     reasons = refusals(graph, target)
     if reasons:
         raise QuantizationError("\n".join(reasons))
@@ -61,28 +62,31 @@ def quantize(
     populations = {
         p.name: notes.population_change(graph, integer, p.name, found.plan, before, after) for p in graph.receivers
     }
+    projections = {part.name: notes.projection_change(part, found.plan) for part in parts}
     note = QuantizeNote(
         profile=target.name,
         scales=dict(found.plan.scales),
         exponents=dict(found.plan.exponents),
-        projections={part.name: notes.projection_change(part, found.plan) for part in parts},
+        projections=projections,
         populations=populations,
-        calibration=_calibration(stimulus, given, seed),
+        calibration=_calibration(graph, stimulus, given, seed),
         distance=found.distance,
         first_distance=found.first_distance,
         n_runs=found.n_runs,
         changes=notes.changes(graph, integer, passes.soft_reset),
-        problems=notes.problems(graph, parts, found.plan, populations, target.name),
+        problems=problems(parts, found.plan, projections, populations, target.name),
         soft_reset=passes.soft_reset,
         ahp=passes.ahp,
     )
     return _noted(integer, graph, note), note
 
 
-def _calibration(stimulus: Stimulus, given: bool, seed: int) -> str:
+def _calibration(graph: Graph, stimulus: Stimulus, given: bool, seed: int) -> str:
     size = f"{stimulus.batch} samples of {stimulus.steps} steps"
     if given:
         return size
+    if not graph.inputs:
+        return f"{size}, without a stimulus, as the graph has no inputs"
     return (
         f"random spikes, since no stimulus was given (Poisson at {DEFAULT_RATE_HZ:g} Hz a channel, {size}, seed {seed})"
     )
@@ -93,6 +97,10 @@ def refusals(graph: Graph, profile: Profile) -> list[str]:
     if graph.semantics == "integer":
         return [
             "quantize: integer graph (got integer semantics; need float). It is quantised already: check its placement."
+        ]
+    if not graph.receivers:
+        return [
+            "quantize: nothing to quantise (got inputs alone; need neurons or readouts). Add a population that receives."
         ]
     return [*_population_refusals(graph, profile), *_delay_refusals(graph, profile)]
 

@@ -109,3 +109,11 @@ def test_what_cannot_be_quantised_is_a_mistake(neuro: Neuro, graph: Path, tmp_pa
     assert late.exit_code == 2
     assert "projection 'in->lif': delay too long (got 63 steps at synapse 0; need at most 62)" in late.stderr
     assert not path.with_name("late-loihi2.h5").exists()
+
+
+def test_quantize_does_not_write_over_the_float_graph(neuro: Neuro, graph: Path) -> None:
+    before = graph.read_bytes()
+    done = neuro("quantize", graph, "--profile", "loihi2", "-o", graph.parent / "." / graph.name)
+    assert done.exit_code == 2
+    assert done.stderr.strip() == f"--output: is the float graph itself (got {graph}; need another file). Name one."
+    assert graph.read_bytes() == before

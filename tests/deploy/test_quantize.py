@@ -88,6 +88,50 @@ def test_neurons_that_fall_silent_are_named_with_the_fix() -> None:
     assert text in str(note)
 
 
+def test_weights_that_are_lost_are_told_though_nothing_spikes() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 3)
+    b.lif("lif", 2, v_th=1e12)
+    b.connect("in", "lif", weight=1.0)
+    _, note = quantize(b.build(), "loihi2")
+    weights, silent = note.problems
+    assert weights.startswith("projection 'in->lif': quantisation changed its weights by 100 % (rms)")
+    assert "(6 of 6 became 0). Raise these weights, lower v_th, or fine-tune" in weights
+    assert silent.startswith(
+        "population 'lif': all its 2 neurons are silent on the calibration stimulus before quantisation, too"
+    )
+    assert note.silenced == ()
+
+
+def test_weights_of_any_size_have_an_error() -> None:
+    for size in (1e-200, 1e200):  # their squares are 0 and infinite
+        b = neuro.Builder()
+        b.spike_input("in", 2)
+        b.li("out", 1)
+        b.connect("in", "out", weight=[[size], [size / 700]])
+        with np.errstate(over="ignore"):  # of the search for scales
+            _, note = quantize(b.build(), "loihi2", max_runs=1)
+        change = note.projections["in->out"]
+        assert 0 < change.rms_error < 2e-3
+        assert 0 < change.max_error < 2e-3
+
+
+def test_inputs_alone_are_nothing_to_quantise() -> None:
+    b = neuro.Builder()
+    b.spike_input("in", 3)
+    with pytest.raises(QuantizationError, match="quantize: nothing to quantise"):
+        quantize(b.build(), "loihi2")
+
+
+def test_a_graph_without_inputs_says_that_there_was_no_stimulus() -> None:
+    b = neuro.Builder()
+    b.lif("lif", 3, bias=0.1)
+    _, note = quantize(b.build(), "loihi2", max_runs=1)
+    assert note.populations["lif"].rate_after_hz > 10
+    assert note.calibration == "8 samples of 200 steps, without a stimulus, as the graph has no inputs"
+    assert "; 1 run)" in str(note)
+
+
 def _outlier() -> tuple[neuro.Graph, Stimulus]:
     """Return a net in which one weight of 60, hardly ever used, stands among weights of 0.1 to 0.5."""
     rng = np.random.default_rng(2)
@@ -113,6 +157,8 @@ def test_search_beats_the_naive_choice_where_a_weight_stands_out() -> None:
     assert note.distance < 0.2 * first.distance
     assert note.projections["in->lif"].n_clipped == 1  # the outlier was clipped to give the others finer steps
     assert first.projections["in->lif"].n_clipped == 0
+    (text,) = note.problems
+    assert "1 of 84 are beyond the largest mantissa and were clipped, which suited the calibration samples" in text
     fresh = Stimulus.dense({"in": (np.random.default_rng(9).random((8, 150, 13)) < 0.05).astype(np.uint8)})
     target = observe(graph, fresh).counts["lif"].sum(axis=0)
     errors = [np.abs(observe(g, fresh).counts["lif"].sum(axis=0) - target).sum() for g in (naive, searched)]
