@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuro.deploy.convert import representable_bias
 from neuro.deploy.profiles import Profile
-from neuro.graph import AHP, EXPONENTS, INPUTS, SCALE_BITS, Graph, IntLIF, kind
+from neuro.graph import AHP, EXPONENTS, INPUTS, SCALE_BITS, Graph, IntALIF, IntLIF, kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def _populations(graph: Graph, profile: Profile) -> Iterator[Broken]:
         where = f"population '{p.name}'"
         if kind(p) not in profile.kinds:
             can = ", ".join(sorted(profile.kinds))
-            do = "Convert it with neuro.deploy.to_ahp" if kind(p) == "IntALIF" else "Use another kind"
+            do = f"Convert it with neuro.deploy.{_pass_for(p)}" if isinstance(p, IntALIF) else "Use another kind"
             yield Broken(where=where, what=f"kind that {profile.name} does not have", value=kind(p), limit=can, do=do)
         if isinstance(p, INPUTS):
             continue
@@ -49,7 +49,9 @@ def _populations(graph: Graph, profile: Profile) -> Iterator[Broken]:
                 what="reset that its neurons cannot do",
                 value=p.reset,
                 limit=can,
-                do="Train with reset 'zero'",
+                do="Convert it with neuro.deploy.keep_soft_reset"
+                if p.reset == "threshold"
+                else "Train with reset 'zero'",
             )
         n_ref: NDArray[np.int64] = getattr(p, "n_ref", np.zeros(1, np.int64))
         if n_ref.max() > profile.max_n_ref:
@@ -69,6 +71,11 @@ def _populations(graph: Graph, profile: Profile) -> Iterator[Broken]:
             )  # fmt: skip
         if isinstance(p, AHP):
             yield from _own_weights(where, p)
+
+
+def _pass_for(p: IntALIF) -> str:
+    """Name the pass that makes an adaptive threshold a current."""
+    return "keep_soft_reset" if p.reset == "threshold" else "to_ahp"
 
 
 def _own_weights(where: str, p: AHP) -> Iterator[Broken]:

@@ -188,13 +188,19 @@ def changes(graph: Graph, integer: Graph, soft: SoftResetNote | None = None) -> 
                     f"population '{p.name}': the time constant of {field_name} changed by up to {100 * error:.0f} %: "
                     "12 bits a decay hold no better."
                 )
+            endless = int(((getattr(p, field_name) < 1) & (getattr(q, d) + (d == "d_u") == 0)).sum())
+            if endless:
+                found.append(
+                    f"population '{p.name}': {field_name} of {endless} neurons became 1, no decay at all: 12 bits a decay hold time "
+                    "constants of up to 4096 steps."
+                )
     return tuple(found)
 
 
 def _tau_error(factor: NDArray[np.float64], d: NDArray[np.int64]) -> float:
-    """Return the largest relative change of a time constant; decay factors of 0 and 1 have none."""
+    """Return the largest relative change of a time constant; that of a factor of 1 is endless, and 1 if it is no more."""
     kept = (4096 - d) / 4096
-    inner = (factor > 1e-3) & (factor < 1) & (kept < 1)
+    inner = (factor > 1e-3) & (kept < 1)
     if not inner.any():
         return 0.0
     return float(np.abs(np.log(factor[inner]) / np.log(kept[inner]) - 1).max())

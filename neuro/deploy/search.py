@@ -14,7 +14,20 @@ from neuro.deploy.convert import Part, Plan
 from neuro.deploy.profiles import Profile
 from neuro.deploy.soft_reset import LARGEST_V_TH
 from neuro.errors import QuantizationError
-from neuro.graph import ALIF, EXPONENTS, LI, MAX_STATE, MAX_V_TH, SCALE_BITS, Graph, fit_exponent
+from neuro.graph import (
+    ALIF,
+    DECAY_ONE,
+    EXPONENTS,
+    LI,
+    LIF,
+    MAX_STATE,
+    MAX_V_TH,
+    SCALE_BITS,
+    Graph,
+    Population,
+    fit_exponent,
+    integer_decay,
+)
 
 _HEADROOM_BITS = 1.0
 """Room that the first choice leaves above the largest state of the calibration stimulus."""
@@ -79,16 +92,29 @@ def limit(graph: Graph, name: str, parts: tuple[Part, ...], target: Behaviour, p
         if part.projection.target == name:
             total += np.bincount(part.projection.post[part.keep], weights=np.abs(part.weight), minlength=p.size)
     bounds = [
-        (profile.max_bias / _largest(p.bias), "the largest bias"),  # type: ignore[union-attr]
+        (profile.max_bias / _largest(_held_bias(p, profile)), "the largest bias"),
         (_MOST_SUM / _largest(total), "the sum of |w| * 2**(6 + e) < 2**31"),
         (MAX_STATE / _largest(np.array([peak])), "the largest state on the stimulus"),
     ]
     if not isinstance(p, LI):
-        most = MAX_V_TH if "threshold" in profile.resets or p.reset != "threshold" else LARGEST_V_TH  # type: ignore[union-attr]
+        most = LARGEST_V_TH if _resets_softly(p, profile) else MAX_V_TH
         bounds.append((most * 2**SCALE_BITS / _largest(p.v_th), "the largest threshold"))  # type: ignore[union-attr]
     if isinstance(p, ALIF):
         bounds.append((MAX_STATE / _largest(p.beta), "the largest beta"))
     return min(bounds)
+
+
+def _resets_softly(p: Population, profile: Profile) -> bool:
+    """Tell whether a population's reset is one that `keep_soft_reset` keeps for this profile."""
+    return isinstance(p, LIF) and p.reset == "threshold" and "threshold" not in profile.resets
+
+
+def _held_bias(p: Population, profile: Profile) -> NDArray[np.float64]:
+    """Return the biases as the chip's neurons hold them: of a membrane that is held in u, what the bias charges it to."""
+    bias: NDArray[np.float64] = p.bias  # type: ignore[union-attr]
+    if isinstance(p, LIF) and _resets_softly(p, profile):
+        return bias * (DECAY_ONE / np.maximum(integer_decay(p.alpha), 1))
+    return bias
 
 
 def best_exponent(part: Part, scale: float, target: Behaviour) -> int:

@@ -208,6 +208,7 @@ def test_values_that_a_profile_cannot_hold_are_named() -> None:
     assert (
         "population 'alif': kind that loihi1 does not have (got IntALIF; need AHP, IntLI, IntLIF, SpikeInput)" in text
     )
+    assert "(got threshold; need zero). Convert it with neuro.deploy.keep_soft_reset." in text
     assert "population 'alif': reset that its neurons cannot do (got threshold; need zero)" in text
     assert "population 'alif', neuron 1: bias without mantissa and exponent (1 such neurons) (got 524161; need" in text
     assert "population 'ahp': w_x is no synaptic weight (got -1000..-1; need" in text
