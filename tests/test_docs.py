@@ -102,6 +102,21 @@ def test_commands_and_their_options_exist(page: str, line: str) -> None:
     assert not unknown, f"{page}: {line}"
 
 
+def test_check_prints_what_the_loihi_page_shows() -> None:
+    command = "neuro check models/digits/graph.h5 --profile loihi1"
+    shown = re.search(
+        rf"<!-- output of: {command} -->\n```text\n(.*?)^```$",
+        (ROOT / "docs" / "loihi.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert shown is not None
+    done = subprocess.run(
+        [sys.executable, "-c", "from neuro.cli import app; app()", *command.split()[1:]],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+    assert [line.rstrip() for line in done.stdout.splitlines()] == shown[1].splitlines()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
