@@ -108,6 +108,45 @@ def test_recording_file_round_trip(tmp_path: Path) -> None:
     }
 
 
+def test_clips_survive_the_file_and_older_files_have_none(tmp_path: Path) -> None:
+    graph, path = integer_example(), tmp_path / "r.h5"
+    r = run(graph, draw_stimulus(graph, 3, 40, 1), "reference")
+    rng = np.random.default_rng(0)
+    clips = {p: {s: rng.integers(1, 9, 3) for s in by} for p, by in r.counts.saturations.items()}
+    save(replace(r, counts=replace(r.counts, saturations=clips)), path)
+    again = load(path)
+    assert again.exact
+    assert {p: {s: n.tolist() for s, n in by.items()} for p, by in again.counts.saturations.items()} == {
+        p: {s: n.tolist() for s, n in by.items()} for p, by in clips.items()
+    }
+    with h5py.File(path, "r+") as file:
+        del file["n_saturations"]
+    assert load(path).counts.saturations == {} and load(path).spikes == again.spikes
+    with h5py.File(path, "r+") as file:
+        file["n_saturations/lif/u"] = np.zeros(3)
+    with pytest.raises(DataError, match="n_saturations/lif"):
+        load(path)
+
+
+def test_a_run_must_count_the_clips_of_every_state() -> None:
+    graph = integer_example()
+    r = run(graph, draw_stimulus(graph, 1, 9, 1), "reference")
+    clips = {name: dict(by) for name, by in r.counts.saturations.items()}
+    del clips["ahp"]["x"]
+
+    def made(saturations: dict[str, dict[str, np.ndarray]] | None) -> Recording:
+        return make(
+            graph, backend="b", versions={}, exact=True, batch=1, steps=9, spikes=r.spikes, currents={}, traces={}, keep=(),
+            wall_time_s=0.0, saturations=saturations,
+        )  # fmt: skip
+
+    assert made(dict(r.counts.saturations)).exact  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"clips of 'ahp' not counted \(got \['u', 'v'\]; need \['u', 'v', 'x'\]\)"):
+        made(clips)
+    with pytest.raises(DataError, match=r"clips of 'lif' not counted \(got \[\]; need \['u', 'v'\]\)"):
+        made(None)
+
+
 def test_damaged_recording_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.h5"
     save(example_recording()[1], path)

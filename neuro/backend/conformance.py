@@ -21,11 +21,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from neuro.backend.api import Backend, Capabilities, Record
+from neuro.backend.example_graphs import EXAMPLES, driven, example, fading, integer_example, relay
 from neuro.backend.integer_graphs import integer_graphs
 from neuro.backend.registry import get
 from neuro.backend.stimulus import Stimulus
 from neuro.errors import DataError, UnsupportedError
-from neuro.graph import ALIF, LI, LIF, Builder, CurrentInput, Graph, Projection, SpikeInput, decay, to_grid
+from neuro.graph import (
+    ALIF,
+    INTEGER_KINDS,
+    LI,
+    LIF,
+    CurrentInput,
+    Graph,
+    Projection,
+    SpikeInput,
+    decay,
+    kind,
+    to_grid,
+)
 from neuro.recording import Recording, load, save
 
 Factory = Callable[[], Backend]
@@ -187,8 +200,9 @@ def suite(
     """Return a class of tests for pytest.
 
     Parameters: backend, a registered name or a function that makes a Backend (called once); n_graphs and n_integer_graphs,
-    numbers of random float and integer graphs, each run only where the capabilities name the semantics; limits, the bounds
-    of the float ones (integer ones have up to a third of the neurons, delays to 62, and steps enough for them).
+    numbers of random float and integer graphs, each run only where the capabilities name the semantics, and refused elsewhere;
+    limits, the bounds of the float ones (integer ones have up to a third of the neurons, delays to 62, and steps enough for
+    them).
     """
     bounds = limits or Limits()
     made: list[Backend] = []
@@ -197,6 +211,16 @@ def suite(
         if not made:
             made.append(get(backend) if isinstance(backend, str) else backend())
         return made[0]
+
+    def semantics() -> list[str]:
+        return sorted(subject().capabilities.semantics)
+
+    def refuses(other: str) -> bool:
+        """Tell whether the subject is not for a semantics; then it must say so."""
+        if other in semantics():
+            return False
+        _raises(UnsupportedError, f"{other} semantics", lambda: subject().compile(EXAMPLES[other]()))
+        return True
 
     def check(graph: Graph, stimulus: Stimulus, record: Record = ALL) -> Recording:
         program = subject().compile(graph)
@@ -219,6 +243,8 @@ def suite(
             assert availability, availability.reason
 
         def test_random_graphs_equal_the_golden_model(self) -> None:
+            if refuses("float"):
+                return
             seen = {"graphs": 0, "spiking": 0, "spikes": 0}
 
             @hypothesis.settings(
@@ -247,12 +273,12 @@ def suite(
             )
 
         def test_random_integer_graphs_equal_the_golden_model(self) -> None:
-            able = subject().capabilities
-            if "integer" not in able.semantics:
-                _raises(UnsupportedError, "integer semantics", lambda: subject().compile(integer_example()))
+            if refuses("integer"):
                 return
+            able = subject().capabilities
             seen = {"graphs": 0, "spiking": 0, "spikes": 0}
             clips: dict[str, int] = {}
+            kinds: set[str] = set()
 
             @hypothesis.settings(
                 max_examples=n_integer_graphs, deadline=None, derandomize=True, database=None,
@@ -271,18 +297,20 @@ def suite(
                 seen["graphs"] += 1
                 seen["spiking"] += n > 0
                 seen["spikes"] += n
+                kinds.update(kind(p) for p in graph.populations)
                 for by_state in got.counts.saturations.values():
                     for state, times in by_state.items():
                         clips[state] = clips.get(state, 0) + int(times.sum())
 
             run()
             assert seen["graphs"] >= n_integer_graphs, seen
+            assert kinds == able.populations & INTEGER_KINDS, "every kind of population must be drawn"
             assert seen["spiking"] >= n_integer_graphs // 2, f"most graphs must spike, or nothing is compared: {seen}"
             assert min(clips.values()) > 0, f"every state must saturate somewhere, or clips are not compared: {clips}"
             print(f"\n{subject().name}: integer {seen}, clips {clips}, exact")
 
         def test_one_program_runs_again_from_zero(self) -> None:
-            for graph in examples(subject().capabilities):
+            for graph in (EXAMPLES[name]() for name in semantics()):
                 program = subject().compile(graph)
                 try:
                     for batch, steps, seed in ((3, 40, 1), (1, 55, 2), (3, 40, 3), (2, 17, 4), (3, 40, 1)):
@@ -292,7 +320,7 @@ def suite(
                     program.close()
 
         def test_samples_do_not_touch_each_other(self) -> None:
-            for graph in examples(subject().capabilities):
+            for graph in (EXAMPLES[name]() for name in semantics()):
                 stimulus = draw_stimulus(graph, 4, 40, 7)
                 whole = check(graph, stimulus)
                 for b in range(4):
@@ -302,59 +330,56 @@ def suite(
 
         def test_a_spike_arrives_after_its_delay(self) -> None:
             longest = min(62, subject().capabilities.max_delay)
-            for delays in ([0], [1], [2, 5], [longest]):
-                b = Builder()
-                b.spike_input("in", 1)
-                b.lif("relay", 1, tau_m_ms=0.0, v_th=0.5)
-                b.li("out", 2, tau_out_ms=0.0)
-                b.connect("in", "relay", weight=1.0, pre=[0] * len(delays), post=[0] * len(delays), delay=delays)
-                b.connect("relay", "out", weight=[1.0, 2.0], pre=[0, 0], post=[0, 1], delay=[1, longest])
-                spikes = np.zeros((1, 150, 1), bool)
-                spikes[0, 3] = True
-                got = check(b.build(), Stimulus.dense({"in": spikes}))
-                assert got.spikes["relay"].step.tolist() == [3 + d for d in delays]
-                y = got.traces["out"]["y"][0]
-                assert np.flatnonzero(y[:, 0]).tolist() == [4 + d for d in delays]
-                assert np.flatnonzero(y[:, 1]).tolist() == [3 + d + longest for d in delays if 3 + d + longest < 150]
+            for name in semantics():
+                for delays in ([0], [1], [2, 5], [longest]):
+                    spikes = np.zeros((1, 150, 1), bool)
+                    spikes[0, 3] = True
+                    got = check(relay(name, delays, longest), Stimulus.dense({"in": spikes}))
+                    assert got.spikes["relay"].step.tolist() == [3 + d for d in delays]
+                    y = got.traces["out"]["y"][0]
+                    assert np.flatnonzero(y[:, 0]).tolist() == [4 + d for d in delays]
+                    assert np.flatnonzero(y[:, 1]).tolist() == [
+                        3 + d + longest for d in delays if 3 + d + longest < 150
+                    ]
 
         def test_resets_and_refractory_periods(self) -> None:
-            for reset in sorted(subject().capabilities.resets):
-                graph = driven(reset)
-                got = check(graph, Stimulus.dense({"in": np.ones((1, 60, 1), bool)}))
-                dense = got.spikes["n"].to_dense(1, 60, 6)[0]
-                for unit in range(6):
-                    gaps = np.diff(np.flatnonzero(dense[:, unit]))
-                    assert len(gaps) > 3 and gaps.min() == unit + 1, (reset, unit, gaps)
+            for name in semantics():
+                for reset in sorted(subject().capabilities.resets):
+                    got = check(driven(reset, name), Stimulus.dense({"in": np.ones((1, 60, 1), bool)}))
+                    dense = got.spikes["n"].to_dense(1, 60, 6)[0]
+                    for unit in range(6):
+                        gaps = np.diff(np.flatnonzero(dense[:, unit]))
+                        assert len(gaps) > 3 and gaps.min() == unit + 1, (name, reset, unit, gaps)
 
         def test_small_numbers_are_not_flushed_to_zero(self) -> None:
-            b = Builder()
-            b.spike_input("in", 1)
-            b.lif("n", 1, tau_m_ms=1 / np.log(2), v_th=1.5)
-            b.connect("in", "n", weight=0.75)
+            if refuses("float"):
+                return
             spikes = np.zeros((1, 1080, 1), bool)
             spikes[0, 0] = True
-            v = check(b.build(), Stimulus.dense({"in": spikes})).traces["n"]["v"][0, :, 0]
+            v = check(fading(), Stimulus.dense({"in": spikes})).traces["n"]["v"][0, :, 0]
             assert 0 < v[v > 0].min() < np.finfo(np.float64).tiny, "the membrane must pass through subnormal numbers"
 
         def test_recording_keeps_what_is_asked(self) -> None:
-            graph = example()
-            got = check(graph, draw_stimulus(graph, 2, 20, 3), Record(spikes=("alif",), traces={"alif": ("a",)}))
-            assert set(got.spikes) == {"alif"} and set(got.traces) == {"alif"} and set(got.traces["alif"]) == {"a"}
-            none = check(graph, draw_stimulus(graph, 2, 20, 3), Record(spikes=False))
-            assert not none.spikes and not none.traces and none.counts.spikes["lif"].sum() > 0
+            for graph in (EXAMPLES[name]() for name in semantics()):
+                got = check(graph, draw_stimulus(graph, 2, 20, 3), Record(spikes=("alif",), traces={"alif": ("a",)}))
+                assert set(got.spikes) == {"alif"} and set(got.traces) == {"alif"} and set(got.traces["alif"]) == {"a"}
+                none = check(graph, draw_stimulus(graph, 2, 20, 3), Record(spikes=False))
+                assert not none.spikes and not none.traces and none.counts.spikes["lif"].sum() > 0
 
         def test_recording_says_where_it_comes_from(self) -> None:
-            graph = example()
-            got = check(graph, draw_stimulus(graph, 1, 10, 3))
-            assert got.backend == subject().name and got.graph_sha256 == graph.sha256 and got.versions
-            assert got.exact is subject().capabilities.exact and got.wall_time_s > 0
-            with tempfile.TemporaryDirectory() as folder:
-                save(got, Path(folder) / "recording.h5")
-                again = load(Path(folder) / "recording.h5")
-            assert_equal(again, got, graph)
-            assert dict(again.versions) == dict(got.versions)
+            for graph in (EXAMPLES[name]() for name in semantics()):
+                got = check(graph, draw_stimulus(graph, 1, 10, 3))
+                assert got.backend == subject().name and got.graph_sha256 == graph.sha256 and got.versions
+                assert got.exact is subject().capabilities.exact and got.wall_time_s > 0
+                with tempfile.TemporaryDirectory() as folder:
+                    save(got, Path(folder) / "recording.h5")
+                    again = load(Path(folder) / "recording.h5")
+                assert_equal(again, got, graph)
+                assert dict(again.versions) == dict(got.versions)
 
         def test_graph_off_its_grid_runs_and_is_marked(self) -> None:
+            if refuses("float"):
+                return
             graph = example(grid=False)
             program = subject().compile(graph)
             try:
@@ -364,31 +389,32 @@ def suite(
             assert not got.exact and got.counts.spikes["lif"].sum() > 0
 
         def test_stimulus_that_does_not_fit_is_refused(self) -> None:
-            graph = example()
-            program = subject().compile(graph)
-            try:
-                for stimulus, text in (
-                    (
-                        Stimulus.dense({"inn": np.zeros((1, 5, 3), bool), "cur": np.zeros((1, 5, 2))}),
-                        "Did you mean 'in'",
-                    ),
-                    (Stimulus.dense({"in": np.ones((1, 5, 9), bool), "cur": np.zeros((1, 5, 2))}), "need 0..2"),
-                    (Stimulus.dense({"in": np.zeros((1, 5, 3), bool)}), "'cur': no currents"),
-                    (Stimulus.dense({"cur": np.full((1, 5, 2), 0.3)}), "off its grid"),
-                ):
-                    _raises(DataError, text, partial(program.run, stimulus, Record()))
-                _raises(DataError, "no states of that name", lambda: program.run(
-                    draw_stimulus(graph, 1, 5, 1), Record(traces={"lift": ("v",)})))  # fmt: skip
-            finally:
-                program.close()
+            silent, off_grid = np.zeros((1, 5, 2)), np.full((1, 5, 2), 0.3)
+            for graph in (EXAMPLES[name]() for name in semantics()):
+                currents = {"cur": silent} if graph.semantics == "float" else {}
+                wrong = [
+                    (Stimulus.dense({"inn": np.zeros((1, 5, 3), bool), **currents}), "Did you mean 'in'"),
+                    (Stimulus.dense({"in": np.ones((1, 5, 9), bool), **currents}), "need 0..2"),
+                ]
+                if currents:
+                    wrong.append((Stimulus.dense({"in": np.zeros((1, 5, 3), bool)}), "'cur': no currents"))
+                    wrong.append((Stimulus.dense({"cur": off_grid}), "off its grid"))
+                program = subject().compile(graph)
+                try:
+                    for stimulus, text in wrong:
+                        _raises(DataError, text, partial(program.run, stimulus, Record()))
+                    fits, misspelt = draw_stimulus(graph, 1, 5, 1), Record(traces={"lift": ("v",)})
+                    _raises(DataError, "no states of that name", partial(program.run, fits, misspelt))
+                finally:
+                    program.close()
 
         def test_graph_beyond_the_capabilities_is_refused(self) -> None:
-            graph = example()
-            refused = subject().capabilities.refusals(graph)
-            if refused:
-                _raises(UnsupportedError, refused[0], lambda: subject().compile(graph))
+            for graph in (make() for make in EXAMPLES.values()):
+                refused = subject().capabilities.refusals(graph)
+                if refused:
+                    _raises(UnsupportedError, refused[0], partial(subject().compile, graph))
             narrow = Capabilities(populations=frozenset({"SpikeInput"}), resets=frozenset(), max_delay=0)
-            assert len(narrow.refusals(graph)) >= 4, "the contract itself names every feature that is missing"
+            assert len(narrow.refusals(example())) >= 4, "the contract itself names every feature that is missing"
 
     Conformance.__qualname__ = Conformance.__name__ = "Conformance"
     return Conformance
@@ -404,51 +430,14 @@ def _raises(kind: type[Exception], text: str, call: Callable[[], object]) -> Non
     assert text in message, f"message must say {text!r}: {message}"
 
 
-def example(*, grid: bool = True) -> Graph:
-    """Return a small graph with every kind of population."""
-    b = Builder(name="example", seed=5)
-    b.spike_input("in", 3)
-    b.current_input("cur", 2)
-    b.lif("lif", 8, tau_m_ms=np.linspace(5, 30, 8), n_ref=2)
-    b.alif("alif", 5, tau_a_ms=60.0, beta=0.3, n_ref=1, reset="adaptive", bias=0.01)
-    b.li("out", 2)
-    b.connect("in", "lif", weight=lambda rng, n: rng.normal(0.5, 0.3, n), delay=(0, 3))
-    b.connect("cur", "alif", weight=lambda rng, n: rng.normal(0.6, 0.3, n), delay=(0, 2))
-    b.connect("lif", "alif", weight=lambda rng, n: rng.normal(0.4, 0.4, n), p=0.6, delay=(1, 9))
-    b.connect("alif", "lif", weight=lambda rng, n: rng.normal(0.1, 0.4, n), p=0.6, delay=(1, 9))
-    b.connect("lif", "out", weight=lambda rng, n: rng.normal(0.0, 0.4, n), delay=(1, 2))
-    return b.build(grid=grid)
-
-
-def integer_example() -> Graph:
-    """Return a small integer graph with every kind of population."""
-    b = Builder(name="integer example", seed=6)
-    b.spike_input("in", 3)
-    b.int_lif("lif", 8, d_v=np.arange(100, 900, 100), v_th=2000, n_ref=2, d_u=1024)
-    b.int_alif("alif", 5, d_v=200, v_th=1500, d_a=64, bump=30000, n_ref=1, reset="adaptive", bias=900)
-    b.ahp("ahp", 4, d_v=200, v_th=2000, d_x=40, w_x=-9000)
-    b.int_li("out", 2, d_y=200)
-    b.connect("in", "lif", weight=lambda rng, n: rng.integers(100, 255, n), delay=(0, 3), exponent=3)
-    b.connect("in", "ahp", weight=lambda rng, n: rng.integers(-50, 255, n), delay=(0, 3), exponent=3)
-    b.connect("lif", "alif", weight=lambda rng, n: rng.integers(-30, 120, n) * 2, p=0.6, delay=(1, 9), exponent=3)
-    b.connect("alif", "lif", weight=lambda rng, n: rng.integers(-255, 1, n), p=0.6, delay=(1, 62))
-    b.connect("ahp", "alif", weight=lambda rng, n: rng.integers(-99, 99, n), p=0.8, delay=(1, 9), exponent=2)
-    b.connect("lif", "out", weight=lambda rng, n: rng.integers(-255, 255, n), delay=(1, 2), exponent=-3)
-    return b.build()
-
-
-def examples(able: Capabilities) -> list[Graph]:
-    """Return the hand-made graphs of the semantics that a backend can run."""
-    return [example()] + [integer_example()] * ("integer" in able.semantics)
-
-
-def driven(reset: str) -> Graph:
-    """Return six neurons under strong constant drive with refractory periods of 0..5 steps."""
-    b = Builder()
-    b.spike_input("in", 1)
-    b.alif("n", 6, tau_m_ms=10.0, tau_a_ms=2.0, beta=0.1, n_ref=np.arange(6), reset=reset)
-    b.connect("in", "n", weight=4.0)
-    return b.build()
-
-
-__all__ = ["Limits", "assert_equal", "draw_stimulus", "first_difference", "graphs", "suite"]
+__all__ = [
+    "Limits",
+    "assert_equal",
+    "draw_stimulus",
+    "driven",
+    "example",
+    "first_difference",
+    "graphs",
+    "integer_example",
+    "suite",
+]

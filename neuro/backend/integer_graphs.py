@@ -33,7 +33,8 @@ _LOUD = 2**18
 def integer_graphs(draw: st.DrawFn, neurons: int, kinds: frozenset[str], resets: frozenset[str], delay: int) -> Graph:
     """Draw an integer graph of at most so many neurons: hypothesis chooses the structure, and a seed the numbers."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
-    inputs = [SpikeInput(name=f"in {k}", size=draw(st.integers(1, 8))) for k in range(draw(st.integers(1, 2)))]
+    n_inputs = draw(st.sampled_from((1, 1, 1, 1, 2, 2, 2, 0)), label="inputs")
+    inputs = [SpikeInput(name=f"in {k}", size=draw(st.integers(1, 8))) for k in range(n_inputs)]
     sizes = draw(st.lists(st.integers(1, max(neurons // 3, 1)), min_size=1, max_size=3), label="sizes")
     able = sorted({"IntLIF", "IntALIF", "AHP"} & kinds)
     receivers: list[Any] = [
@@ -42,8 +43,9 @@ def integer_graphs(draw: st.DrawFn, neurons: int, kinds: frozenset[str], resets:
     ]
     if "IntLI" in kinds and draw(st.booleans(), label="readout"):
         size = int(rng.integers(1, 4))
+        bias = rng.integers(-500, 500, size)
         receivers.append(
-            IntLI(name="out", size=size, d_u=_d(rng, size), d_y=_d(rng, size), bias=rng.integers(-500, 500, size))
+            IntLI(name="out", size=size, d_u=_d(rng, size), d_y=_d(rng, size), bias=bias, state_bits=_state_bits(rng))
         )
     longest = min(MAX_INT_DELAY, delay)
     projections = []
@@ -66,7 +68,7 @@ def _neurons(name: str, kind: str, size: int, reset: str, rng: np.random.Generat
         "v_th": rng.integers(1, (_LOUD >> 6) if loud else MAX_V_TH + 1, size),
         "bias": rng.integers(-4096, 65536, size) * rng.integers(0, 2),
         "n_ref": rng.integers(0, MAX_N_REF + 1, size) * (rng.random(size) < 0.5),
-        "state_bits": int(rng.choice([24, 24, 24, 16, 20])),
+        "state_bits": _state_bits(rng),
     }
     top = MAX_STATE if rng.random() < 0.2 else _LOUD
     if kind == "AHP":
@@ -77,9 +79,14 @@ def _neurons(name: str, kind: str, size: int, reset: str, rng: np.random.Generat
 
 
 def _d(rng: np.random.Generator, size: int) -> NDArray[np.int64]:
-    """Draw decays: most of them slow, some anywhere in 0..4095."""
-    slow = rng.integers(0, 400, size)
-    return np.where(rng.random(size) < 0.7, slow, rng.integers(0, MAX_D + 1, size))
+    """Draw decays: most of them slow, some anywhere in 0..4095, some at the ends of it."""
+    slow, ends = rng.integers(0, 400, size), rng.choice([0, 1, MAX_D - 1, MAX_D], size)
+    d = np.where(rng.random(size) < 0.7, slow, rng.integers(0, MAX_D + 1, size))
+    return np.where(rng.random(size) < 0.1, ends, d)
+
+
+def _state_bits(rng: np.random.Generator) -> int:
+    return int(rng.choice([24, 24, 24, 24, 16, 20, 8]))
 
 
 def _projection(

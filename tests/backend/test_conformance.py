@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuro.backend import Record, Stimulus, conformance, require
+from neuro.backend import Capabilities, Record, Stimulus, conformance, require
 from neuro.backend.golden import ReferenceBackend, ReferenceProgram
-from neuro.graph import Graph
+from neuro.graph import INTEGER_KINDS, MAX_INT_DELAY, Graph
 from neuro.recording import Events, Recording
 
 Fault = Callable[[Recording], Recording]
@@ -57,6 +57,20 @@ def one_event_too_few(recording: Recording) -> Recording:
     return replace(recording, counts=replace(recording.counts, synaptic_events=events))
 
 
+def one_clip_too_many(recording: Recording) -> Recording:
+    clips = {name: {s: n + (s == "x") for s, n in by.items()} for name, by in recording.counts.saturations.items()}
+    return replace(recording, counts=replace(recording.counts, saturations=clips))
+
+
+class Chip(ReferenceBackend):
+    """A backend that runs integer graphs alone."""
+
+    capabilities = Capabilities(populations=INTEGER_KINDS, semantics=frozenset({"integer"}), max_delay=MAX_INT_DELAY)
+
+
+TestChip = conformance.suite(Chip, n_integer_graphs=30)
+
+
 def test_one_bit_of_one_state_is_found_and_named() -> None:
     suite = conformance.suite(lambda: FaultyBackend(off_by_one_bit))()
     with pytest.raises(
@@ -75,6 +89,22 @@ def test_wrong_count_is_found() -> None:
     suite = conformance.suite(lambda: FaultyBackend(one_event_too_few))()
     with pytest.raises(AssertionError, match="synaptic_events"):
         suite.test_random_graphs_equal_the_golden_model()
+
+
+def test_a_clip_that_did_not_happen_is_found() -> None:
+    suite = conformance.suite(lambda: FaultyBackend(one_clip_too_many))()
+    for test in (suite.test_random_integer_graphs_equal_the_golden_model, suite.test_one_program_runs_again_from_zero):
+        with pytest.raises(AssertionError, match=r"\('saturations', '\w+', 'x', array"):
+            test()
+
+
+def test_a_float_graph_must_be_refused_by_a_backend_for_integers() -> None:
+    class Careless(Chip):
+        def compile(self, graph: Graph) -> ReferenceProgram:
+            return ReferenceProgram(graph)
+
+    with pytest.raises(AssertionError, match="UnsupportedError with 'float semantics' was not raised"):
+        conformance.suite(Careless)().test_random_graphs_equal_the_golden_model()
 
 
 def test_missing_capability_must_be_refused() -> None:
