@@ -137,7 +137,7 @@ LOIHI1 = Profile(
         "resets": Source(f"{_LAVA}: a spike sets v to 0"),
         "max_delay": Source(_DAVIES, "secondary"),
         "max_n_ref": Source(
-            "6 bits (DESIGN 2.2); brian2-loihi on PyPI has 1..64, counted from the spike itself", "secondary"
+            "6 bits (docs/semantics.md); brian2-loihi on PyPI has 1..64, counted from the spike itself", "secondary"
         ),
         "n_chip_cores": Source(_DAVIES, "secondary"),
         "n_core_compartments": Source(f"{_DAVIES}; {_NENGO}"),
@@ -177,7 +177,7 @@ LOIHI2 = Profile(
         "kinds": Source(f"{_BRIEF}: neuron models are programmed", "secondary"),
         "resets": Source(f"{_BRIEF}: neuron models are programmed", "secondary"),
         "max_delay": Source("as Loihi 1; the chip's own limit is not published", "derived"),
-        "max_n_ref": Source("6 bits (DESIGN 2.2); in a programmed neuron a choice of ours", "derived"),
+        "max_n_ref": Source("6 bits (docs/semantics.md); in a programmed neuron a choice of ours", "derived"),
         "n_chip_cores": Source("papers of users count 120; the brief says at most 128", "secondary"),
         "n_core_compartments": Source(
             f"{_BRIEF}: 1 million neurons a chip; papers of users say up to 8,192 a core", "secondary"
