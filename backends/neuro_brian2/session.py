@@ -5,7 +5,6 @@ Brian2 keeps all of these in global variables, so sessions of several threads wa
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import hashlib
 import importlib
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from neuro.backend import ieee_doubles
 from neuro.errors import UnsupportedError
 
 INSTALL = "Install it with: pip install 'neuro[brian2]'."
@@ -85,7 +85,8 @@ def session(device: Any, openmp_threads: int = 0) -> Iterator[None]:
     brian2 = load()
     # By name: as an attribute of its package, `device` is not this module but a stand-in for the active device.
     devices: Any = importlib.import_module("brian2.devices.device")
-    with _LOCK, _quiet(), _prefs(brian2, openmp_threads), _ieee(), _own_garbage():
+    ieee = ieee_doubles("brian2", "isolated=True, or target='cpp_standalone'")
+    with _LOCK, _quiet(), _prefs(brian2, openmp_threads), ieee, _own_garbage():
         active, network = devices.active_device, brian2.Network
         # Brian2 2.9 has both; they say that a run is under way, and that Ctrl-C was pressed in it.
         running = {k: getattr(network, k) for k in ("_globally_running", "_globally_stopped") if hasattr(network, k)}
@@ -152,36 +153,6 @@ def _own_garbage() -> Iterator[None]:
     finally:
         gc.collect()
         gc.unfreeze()
-
-
-@contextmanager
-def _ieee() -> Iterator[None]:
-    """Compute with subnormal numbers, though a library linked with -ffast-math may have set this process to flush them.
-
-    Raises: UnsupportedError where that cannot be mended (other systems than Linux).
-    """
-    if not _flushes():
-        yield
-        return
-    before = ctypes.create_string_buffer(256)  # fenv_t, 32 bytes on x86-64
-    libm = ctypes.CDLL(None)
-    if sys.platform == "linux":
-        libm.fegetenv(before)
-        libm.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
-    try:
-        if _flushes():
-            raise UnsupportedError(
-                "backend 'brian2': this process flushes subnormal numbers to zero (got 0 for 2**-1022 / 2; need 2**-1023). A "
-                "library built with -ffast-math does that: run isolated=True, or target='cpp_standalone'."
-            )
-        yield
-    finally:
-        if sys.platform == "linux":
-            libm.fesetenv(before)
-
-
-def _flushes() -> bool:
-    return bool(np.float64(sys.float_info.min) * np.float64(0.5) == 0.0)
 
 
 @contextmanager

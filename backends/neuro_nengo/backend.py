@@ -6,7 +6,7 @@ from importlib import metadata
 
 import numpy as np
 
-from neuro.backend import Availability, Capabilities, Progress, Record, Stimulus, probe, require
+from neuro.backend import Availability, Capabilities, Progress, Record, Stimulus, ieee_doubles, probe, require
 from neuro.errors import UnsupportedError
 from neuro.graph import Graph, SpikeInput
 from neuro.recording import Events, Recording, make
@@ -81,7 +81,7 @@ class NengoProgram:
         self._closed = True
 
     def _simulate(self, stimulus: Stimulus, record: Record) -> Output:
-        with session.ieee():
+        with ieee_doubles("nengo", "isolated=True"):
             return simulate(self._graph, stimulus, record, self._memory, self._progress)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-
-import numpy as np
 
 from neuro.errors import UnsupportedError
 
@@ -51,33 +47,3 @@ def building() -> Iterator[None]:
             yield
         finally:
             rc.set("precision", "bits", bits)
-
-
-@contextmanager
-def ieee() -> Iterator[None]:
-    """Compute with subnormal numbers, though a library linked with -ffast-math may have set this process to flush them.
-
-    Raises: UnsupportedError where that cannot be mended (other systems than Linux).
-    """
-    if not _flushes():
-        yield
-        return
-    before = ctypes.create_string_buffer(256)  # fenv_t, 32 bytes on x86-64
-    libm = ctypes.CDLL(None)
-    if sys.platform == "linux":
-        libm.fegetenv(before)
-        libm.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
-    try:
-        if _flushes():
-            raise UnsupportedError(
-                "backend 'nengo': this process flushes subnormal numbers to zero (got 0 for 2**-1022 / 2; need 2**-1023). A "
-                "library built with -ffast-math does that: run isolated=True."
-            )
-        yield
-    finally:
-        if sys.platform == "linux":
-            libm.fesetenv(before)
-
-
-def _flushes() -> bool:
-    return bool(np.float64(sys.float_info.min) * np.float64(0.5) == 0.0)

@@ -2,6 +2,7 @@
 
 from neuro.backend.api import Availability, Backend, Capabilities, Program, Progress, Record, require
 from neuro.backend.environment import Environment
+from neuro.backend.ieee import ieee_doubles
 from neuro.backend.isolated import IsolatedBackend
 from neuro.backend.probe import probe
 from neuro.backend.registry import get, install, names, run
@@ -18,6 +19,7 @@ __all__ = [
     "Record",
     "Stimulus",
     "get",
+    "ieee_doubles",
     "install",
     "names",
     "probe",

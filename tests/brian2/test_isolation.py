@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
-import platform
 import signal
 import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,10 @@ import numpy as np
 import pytest
 
 from neuro.backend import Stimulus, conformance
+from neuro.backend.example_graphs import fading
 from neuro.recording import Recording
 from neuro_brian2 import Brian2Backend, session
+from tests.backend.flushing import flushed_to_zero
 
 
 @pytest.fixture
@@ -311,38 +311,13 @@ def test_warnings_of_the_user_stay_errors() -> None:
 # ---------------------------------------------------------------------------------------------------- floating point
 
 
-def _flush_to_zero(libm: Any) -> Callable[[], None]:
-    """Set this thread to flush subnormal numbers, as a library linked with -ffast-math does; return what undoes it."""
-    at, mask = {"x86_64": (28, 0x8040), "aarch64": (0, 1 << 24)}[platform.machine()]  # in fenv_t: MXCSR; FPCR
-    before, changed = ctypes.create_string_buffer(256), ctypes.create_string_buffer(256)
-    libm.fegetenv(before)
-    libm.fegetenv(changed)
-    value = int.from_bytes(changed.raw[at : at + 4], "little") | mask
-    changed[at : at + 4] = value.to_bytes(4, "little")
-    libm.fesetenv(changed)
-    return lambda: libm.fesetenv(before)
-
-
 def test_a_process_that_flushes_subnormal_numbers_gets_them_in_a_run() -> None:
-    from neuro.graph import Builder
-
-    b = Builder()
-    b.spike_input("in", 1)
-    b.lif("n", 1, tau_m_ms=1 / np.log(2), v_th=1.5)
-    b.connect("in", "n", weight=0.75)
-    graph = b.build()
+    graph = fading()
     stimulus = Stimulus.dense({"in": np.arange(1080).reshape(1, -1, 1) == 0})
     exact = conformance.golden(graph, stimulus, conformance.ALL)
     program = Brian2Backend().compile(graph)
-    libm = ctypes.CDLL(None)
-    undo = _flush_to_zero(libm)
-    try:
-        assert session._flushes()
+    with flushed_to_zero():
         got = program.run(stimulus, conformance.ALL)
-        assert session._flushes(), "the process must be as before"
-    finally:
-        undo()
-    assert not session._flushes()
     conformance.assert_equal(got, exact, graph)
     v = exact.traces["n"]["v"]
     assert 0 < v[v > 0].min() < sys.float_info.min

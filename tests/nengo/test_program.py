@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from neuro.backend import Record, Stimulus, conformance
+from neuro.backend.example_graphs import fading
 from neuro.errors import UnsupportedError
 from neuro.graph import MAX_DELAY, Builder, Graph
 from neuro.recording import Recording
 from neuro_nengo import NengoBackend, session
 from neuro_nengo.simulation import samples_at_once
+from tests.backend.flushing import flushed_to_zero
 
 
 def run(graph: Graph, stimulus: Stimulus, **options: Any) -> Recording:
@@ -113,6 +115,18 @@ def test_options_and_closed_programs_are_refused() -> None:
     program.close()
     with pytest.raises(UnsupportedError, match="the program is closed"):
         program.run(example()[1])
+
+
+def test_a_process_that_flushes_subnormal_numbers_gets_them_in_a_run() -> None:
+    graph = fading()
+    stimulus = Stimulus.dense({"in": np.arange(1080).reshape(1, -1, 1) == 0})
+    exact = conformance.golden(graph, stimulus, conformance.ALL)
+    program = NengoBackend().compile(graph)
+    with flushed_to_zero():
+        got = program.run(stimulus, conformance.ALL)
+    conformance.assert_equal(got, exact, graph)
+    v = exact.traces["n"]["v"]
+    assert 0 < v[v > 0].min() < sys.float_info.min
 
 
 # --------------------------------------------------------------------------------------------- leaving nothing behind
