@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,6 @@ from neuro.seeds import stream
 from neuro.tasks import Task
 
 if TYPE_CHECKING:
-    from neuro.graph import Graph
     from neuro.train import Start, Template
 
 CALIBRATION_SAMPLES = 32
@@ -57,20 +54,4 @@ def _quantized(recipe: Recipe, task: Task, start: Start | None, profile: str) ->
     batch = task.sample("train", stream(recipe.seed, "quantize"), CALIBRATION_SAMPLES)
     stimulus = Stimulus.dense({graph.inputs[0].name: batch.inputs}, graph)
     integer, note = quantize(graph, profile, stimulus, seed=recipe.seed)
-    return Template(profile, integer, scales(graph, integer, note.scales)), str(note)
-
-
-def scales(graph: Graph, integer: Graph, noted: Mapping[str, float]) -> dict[str, float]:
-    """Return integer units for one float unit by population, the doublings of the AHP pass included.
-
-    The AHP pass may multiply a population by a power of two: it is read off the thresholds.
-    """
-    from neuro.graph import LIF, SCALE_BITS
-
-    found = {}
-    for p in graph.receivers:
-        found[p.name] = float(noted[p.name])
-        if isinstance(p, LIF):
-            held = float(integer.population(p.name).v_th[0]) * 2**SCALE_BITS  # type: ignore[union-attr]
-            found[p.name] *= 2.0 ** round(math.log2(held / (found[p.name] * float(p.v_th[0]))))
-    return found
+    return Template(profile, integer, note.scales), str(note)
