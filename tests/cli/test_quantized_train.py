@@ -42,7 +42,9 @@ def test_a_graph_is_trained_on_for_a_chip_and_exported(
     assert (graph.semantics, kind(graph.population("alif"))) == ("integer", adaptive)
     assert graph.notes["profile"] == profile
     own = [c.name for c in graph.projections if c.source == c.target and c.name.endswith(".reset")]
-    assert own == (["lif.reset", "alif.reset"] if profile == "loihi1" else []), "the soft reset is the chip's, and is kept"
+    assert own == (["lif.reset", "alif.reset"] if profile == "loihi1" else []), (
+        "the soft reset is the chip's, and is kept"
+    )
     assert str(tmp_path) not in "".join(graph.notes.values()), "notes hold no paths of a machine"
 
 
