@@ -85,9 +85,8 @@ class LavaBackend:
                 "Python 3.10 with lava-nc 0.10.0). Run 'neuro backends install lava' and get it with "
                 "neuro.backend.get('lava')."
             ) from err
-        batch = (
-            1 if self._hardware and self._batch is None else self._batch
-        )  # samples side by side are copies on the chip
+        # On a board, samples side by side would be copies on the chip.
+        batch = 1 if self._hardware and self._batch is None else self._batch
         return LavaProgram(graph, partial(Simulation, graph, plan=plan), plan, batch, self._progress)
 
     def _plan(self, graph: Graph) -> Plan:

@@ -45,7 +45,8 @@ _POLL_S, _END_S = 0.002, 5.0
 class Simulation:
     """A network that Lava has built: an operating-system process for each of its Processes, until `close`.
 
-    graph: what to build. batch: samples side by side. plan: what runs on stock Processes, and where. `folder` is where the program and the models exchange data.
+    graph: what to build. batch: samples side by side. plan: what runs on stock Processes, and where. folder: where the
+    program and the models exchange data.
     """
 
     def __init__(self, graph: Graph, batch: int, plan: Plan = NOTHING_STOCK) -> None:

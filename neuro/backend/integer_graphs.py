@@ -101,9 +101,10 @@ def _projection(
     weight = rng.integers(low // step, high // step + 1, n) * step
     if n and rng.random() < 0.3:
         weight[rng.random(n) < 0.3] = low if rng.random() < 0.5 else high  # the ends of the range
+    exponent = rng.integers(3 if strong else EXPONENTS[0], EXPONENTS[1] + 1)
     first = 0 if isinstance(source, SpikeInput) else 1
     far = max(first, longest if rng.random() < 0.3 else min(6, longest))
     return IntProjection(
         name=name, source=source.name, target=target.name, pre=pre, post=post, weight=weight,
-        delay=rng.integers(first, far + 1, n), exponent=int(rng.integers(3 if strong else EXPONENTS[0], EXPONENTS[1] + 1)), sign_mode=mode,
+        delay=rng.integers(first, far + 1, n), exponent=int(exponent), sign_mode=mode,
     )  # fmt: skip

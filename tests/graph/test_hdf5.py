@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from neuro import _hdf5
 from neuro.backend import Capabilities
 from neuro.backend.conformance import Limits, example, graphs
+from neuro.backend.integer_graphs import integer_graphs
 from neuro.errors import GraphError
-from neuro.graph import Graph, load, save
+from neuro.graph import INTEGER_KINDS, MAX_INT_DELAY, RESETS, Graph, load, save
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(graphs(Limits(neurons=30), Capabilities()))
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graphs(Limits(neurons=30), Capabilities()) | integer_graphs(20, INTEGER_KINDS, frozenset(RESETS), MAX_INT_DELAY))
 def test_round_trip_is_identity(tmp_path: Path, graph: Graph) -> None:
     graph = graph.with_notes(task="{}", text="äöü " * 100)
     save(graph, tmp_path / "graph.h5")

@@ -31,7 +31,8 @@ class _Neurons(AbstractProcess):  # type: ignore[misc]
     | left | (size, batch) | refractory steps that are left |
 
     Ports, (size, batch): a_in, the sum of synaptic inputs in units of u; w_in, that of stock connections, in units of 2**6 of
-    them; s_out, spikes. state_bits: the width of the states. clipped: the states whose clips are counted. The equations are those of `neuro.graph.reference`.
+    them; s_out, spikes. state_bits: the width of the states. clipped: the states whose clips are counted. The equations are
+    those of `neuro.graph.reference`.
     """
 
     def __init__(

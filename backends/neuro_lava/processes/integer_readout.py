@@ -20,7 +20,8 @@ class IntLI(AbstractProcess):  # type: ignore[misc]
     """Leaky integrators without a threshold, y(t) = decay(y(t-1), d_y) + u(t) + bias, for a batch side by side.
 
     Vars: d_u, d_y and bias, (size, 1); u and y, (size, batch). Ports, (size, batch): a_in, the sum of synaptic inputs in
-    units of u; w_in, that of stock connections, in units of 2**6 of them; s_out, y, for whoever wants to listen. state_bits: the width of u and y. clipped: the states whose clips are counted.
+    units of u; w_in, that of stock connections, in units of 2**6 of them; s_out, y, for whoever wants to listen. state_bits:
+    the width of u and y. clipped: the states whose clips are counted.
     """
 
     def __init__(

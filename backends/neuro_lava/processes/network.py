@@ -38,9 +38,9 @@ class Network(AbstractProcess):  # type: ignore[misc]
 class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
     """A Process for each population, and one for the synapses that end in it; one for each projection that is stock.
 
-    Each Process costs about 0.2 ms a step whatever it does (`benchmarks/lava_step.py`). One connection Process for each population instead of one
-    for each projection is the compromise between that and a network in which every population can be found. An input
-    that nothing is connected to has no Process.
+    Each Process costs about 0.2 ms a step whatever it does (`benchmarks/lava_step.py`). One connection Process for each
+    population instead of one for each projection is the compromise between that and a network in which every population
+    can be found. An input that nothing is connected to has no Process.
     """
 
     def __init__(self, process: Network) -> None:

@@ -23,7 +23,8 @@ class Synapses(AbstractProcess):  # type: ignore[misc]
     """All synapses that end in one population, from any number of sources, several to a pair if need be.
 
     wiring: what is connected to what, with weights and lags. spiking: for each source, whether it sends spikes (bytes) or
-    currents (doubles). into_stock: whether a stock LIF listens, whose sums are 32 bits wide. Ports: s_in0, s_in1, ... (source size, batch), one a source; a_out (size, batch).
+    currents (doubles). into_stock: whether a stock LIF listens, whose sums are 32 bits wide. Ports: s_in0, s_in1, ...
+    (source size, batch), one a source; a_out (size, batch).
 
     Own, and not Lava's DelaySparse: that rebuilds its delay matrix in every step, and takes one synapse a pair, one
     source a Process, no batch, and no reset. For 120 neurons and 50 samples side by side a step takes 0.6 ms with this
