@@ -82,9 +82,9 @@ def test_resets_in_integers() -> None:
     drive: dict[str, Any] = {"d_v": 2048, "v_th": 100}
     assert run(lif(**drive, reset="threshold"), [150], [0], 3)["v"].tolist() == [9600, 4800 - 6400, -800]
     assert run(lif(**drive, reset="zero"), [150], [0], 3)["v"].tolist() == [0, 0, 0]
-    adaptive = IntALIF(name="n", size=1, d_v=2048, v_th=100, d_a=0, bump=200, reset="adaptive")
+    adaptive = IntALIF(name="n", size=1, d_v=2048, v_th=100, d_a=2048, bump=200, reset="adaptive")
     trace = run(adaptive, [250], [0, 1], 3)
-    assert trace["a"].tolist() == [0, 200, 400] and trace["z"].tolist() == [1, 1, 0]
+    assert trace["a"].tolist() == [0, 200, 300] and trace["z"].tolist() == [1, 1, 0]
     assert trace["v"].tolist() == [16000, 8000 + 16000 - 6400, 8800 - 6600]
 
 
@@ -93,6 +93,19 @@ def test_refractory_period_of_zero_lets_the_next_step_spike() -> None:
     trace = run(lif(n_ref=2, d_u=2047), [200], [0, 1, 2, 3], 4)
     assert trace["z"].tolist() == [1, 0, 0, 1]
     assert trace["v"].tolist() == [0, 0, 0, 0] and trace["u"].tolist() == [12800, 19200, 22400, 24000]  # u goes on
+
+
+def test_a_membrane_goes_on_while_refractory_where_the_reset_subtracts() -> None:
+    trace = run(lif(v_th=100, n_ref=2, reset="threshold"), [250], [0], 5)
+    assert trace["z"].tolist() == [1, 0, 0, 1, 0], "steps 1 and 2 are above the threshold, and refractory"
+    assert trace["v"].tolist() == [16000, 9600, 9600, 9600, 3200]
+
+
+def test_bias_enters_every_kind() -> None:
+    ahp = AHP(name="n", size=1, d_v=2048, v_th=100, d_x=0, w_x=0, bias=-40)
+    assert run(ahp, [1], [0], 3)["v"].tolist() == [24, -28, -54]
+    assert run(IntLI(name="n", size=1, d_y=0, bias=7), [1], [1], 3)["y"].tolist() == [7, 78, 85]
+    assert run(lif(d_v=2048, bias=-3), [1], [0], 2)["v"].tolist() == [61, 27]
 
 
 def test_auxiliary_compartment_pulls_the_main_one_down_in_the_same_step() -> None:
@@ -112,6 +125,14 @@ def test_each_sum_is_clipped_once_and_counted() -> None:
     trace = run(readout, [255] * 5, [0, 1], 3, exponent=3)
     assert trace["u"].tolist() == [2**15 - 1, 2**15 - 1, 0] and trace["clipped u"].tolist() == [1, 1, 0]
     assert trace["y"].tolist() == [2**15 - 1] * 3 and trace["clipped y"].tolist() == [0, 1, 0]
+    below = run(lif(v_th=10, d_u=0), [-255] * 5, [0, 1], 3, exponent=7)
+    assert below["u"][:2].tolist() == [-top, -top] and below["v"].tolist()[:2] == [-top, -top]
+    assert below["clipped u"].tolist() == [1, 1, 0] and below["clipped v"].tolist() == [0, 1, 1]
+    reset = run(lif(v_th=100, d_v=4095, bias=4000, reset="threshold"), [255] * 5, [0, 1], 2, exponent=7)
+    assert reset["v"].tolist() == [top, top + 2047 + 4000 - 6400], (
+        "what the reset subtracts is in the sum that is clipped"
+    )
+    assert reset["clipped v"].tolist() == [1, 0]
     held = run(lif(v_th=10, n_ref=2, bias=1), [255] * 5, [0, 1, 2, 3], 4, exponent=7)
     assert held["clipped u"].tolist() == [1, 1, 1, 1] and held["z"].tolist() == [1, 0, 0, 1]
     assert held["clipped v"].tolist() == [1, 0, 0, 1], (
