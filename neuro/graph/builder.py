@@ -12,7 +12,7 @@ from neuro import seeds
 from neuro.errors import GraphError
 from neuro.graph.graph import Graph
 from neuro.graph.grid import to_grid
-from neuro.graph.integer import AHP, MAX_D, IntALIF, IntLI, IntLIF, int_projections
+from neuro.graph.integer import AHP, MAX_D, STATE_BITS, IntALIF, IntLI, IntLIF, int_projections
 from neuro.graph.kinds import INTEGER, Population
 from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, CurrentInput, Projection, SpikeInput, decay
 
@@ -69,38 +69,34 @@ class Builder:
         return self.add(LI(name=name, size=size, kappa=decay(tau_out_ms, self._dt_ms), bias=bias))
 
     def int_lif(self, name: str, size: int, *, d_v: ArrayLike, v_th: ArrayLike, d_u: ArrayLike = MAX_D, bias: ArrayLike = 0,
-                n_ref: ArrayLike = 0, reset: str = "zero") -> str:  # fmt: skip
+                n_ref: ArrayLike = 0, reset: str = "zero", state_bits: int = STATE_BITS) -> str:  # fmt: skip
         """Add leaky integrate-and-fire neurons in integers (ranges: see `IntLIF`)."""
-        return self.add(IntLIF(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, reset=reset))
+        return self.add(
+            IntLIF(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, reset=reset,
+                   state_bits=state_bits)
+        )  # fmt: skip
 
     def int_alif(self, name: str, size: int, *, d_v: ArrayLike, v_th: ArrayLike, d_a: ArrayLike, bump: ArrayLike,
-                 d_u: ArrayLike = MAX_D, bias: ArrayLike = 0, n_ref: ArrayLike = 0, reset: str = "zero") -> str:  # fmt: skip
+                 d_u: ArrayLike = MAX_D, bias: ArrayLike = 0, n_ref: ArrayLike = 0, reset: str = "zero",
+                 state_bits: int = STATE_BITS) -> str:  # fmt: skip
         """Add adaptive LIF neurons in integers (ranges: see `IntALIF`)."""
         return self.add(
-            IntALIF(
-                name=name,
-                size=size,
-                d_u=d_u,
-                d_v=d_v,
-                v_th=v_th,
-                bias=bias,
-                n_ref=n_ref,
-                reset=reset,
-                d_a=d_a,
-                bump=bump,
-            )
-        )
+            IntALIF(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, reset=reset, d_a=d_a, bump=bump,
+                    state_bits=state_bits)
+        )  # fmt: skip
 
     def ahp(self, name: str, size: int, *, d_v: ArrayLike, v_th: ArrayLike, d_x: ArrayLike, w_x: ArrayLike,
-            d_u: ArrayLike = MAX_D, bias: ArrayLike = 0, n_ref: ArrayLike = 0) -> str:  # fmt: skip
+            d_u: ArrayLike = MAX_D, bias: ArrayLike = 0, n_ref: ArrayLike = 0, state_bits: int = STATE_BITS) -> str:  # fmt: skip
         """Add neurons with an auxiliary compartment that adapts them (ranges: see `AHP`)."""
         return self.add(
-            AHP(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, d_x=d_x, w_x=w_x)
-        )
+            AHP(name=name, size=size, d_u=d_u, d_v=d_v, v_th=v_th, bias=bias, n_ref=n_ref, d_x=d_x, w_x=w_x,
+                state_bits=state_bits)
+        )  # fmt: skip
 
-    def int_li(self, name: str, size: int, *, d_y: ArrayLike, d_u: ArrayLike = MAX_D, bias: ArrayLike = 0) -> str:
+    def int_li(self, name: str, size: int, *, d_y: ArrayLike, d_u: ArrayLike = MAX_D, bias: ArrayLike = 0,
+               state_bits: int = STATE_BITS) -> str:  # fmt: skip
         """Add a leaky readout in integers (ranges: see `IntLI`)."""
-        return self.add(IntLI(name=name, size=size, d_u=d_u, d_y=d_y, bias=bias))
+        return self.add(IntLI(name=name, size=size, d_u=d_u, d_y=d_y, bias=bias, state_bits=state_bits))
 
     def add(self, population: Population) -> str:
         """Add a population that was made elsewhere and return its name."""

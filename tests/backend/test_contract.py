@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuro.backend import Availability, Capabilities, Record, Stimulus, get, names, probe, registry, run
-from neuro.backend.conformance import draw_stimulus, example
+from neuro.backend import Availability, Capabilities, Record, Stimulus, get, names, probe, registry, require, run
+from neuro.backend.conformance import draw_stimulus, example, integer_example
 from neuro.backend.golden import ReferenceBackend
 from neuro.errors import DataError, NeuroError, UnsupportedError
-from neuro.recording import Events
+from neuro.graph import INTEGER_KINDS, Graph
+from neuro.recording import Events, Recording
+
+INTEGERS = Capabilities(populations=INTEGER_KINDS, semantics=frozenset({"integer"}))
 
 
 def test_dense_and_event_stimuli_are_the_same() -> None:
@@ -168,20 +172,52 @@ def test_probe_never_raises(fault: Exception) -> None:
 
 
 def test_probe_compares_with_the_golden_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neuro.backend import probe as _  # noqa: F401
     from neuro.backend.golden import ReferenceProgram
 
     original = ReferenceProgram.run
 
     def wrong(self: Any, stimulus: Stimulus, record: Record = Record()) -> Any:  # noqa: B008
-        from dataclasses import replace
-
         r = original(self, stimulus, record)
         return replace(r, spikes={**r.spikes, "lif": Events.none()})
 
     monkeypatch.setattr(ReferenceProgram, "run", wrong)
     assert "wrong result on the probe" in ReferenceBackend().is_available().reason
     assert bool(Availability(True)) and not Availability(False, "x")
+
+
+@pytest.mark.parametrize("able", [ReferenceBackend.capabilities, INTEGERS], ids=["both semantics", "integers alone"])
+@pytest.mark.parametrize(("population", "state"), [("lif", "v"), ("out", "y")])
+def test_probe_compares_every_state_it_is_shown(able: Capabilities, population: str, state: str) -> None:
+    class Wrong(ReferenceBackend):
+        capabilities = able
+        off = 0.0
+        shown = True
+
+        def compile(self, graph: Graph) -> Any:
+            require(self, graph)
+            program = ReferenceBackend.compile(self, graph)
+            original = program.run
+
+            def run(stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008
+                r = original(stimulus, record)
+                traces = {name: {s: v.copy() for s, v in states.items()} for name, states in r.traces.items()}
+                traces[population][state][0, 3, 0] += self.off
+                return replace(r, traces=traces if self.shown else {})
+
+            program.run = run  # type: ignore[method-assign]
+            return program
+
+    backend = Wrong()
+    assert backend.is_available()
+    backend.off = 1.0
+    assert "states differ from the golden model" in backend.is_available().reason
+    backend.shown = False
+    assert backend.is_available(), "a chip may have no states to show"
+
+
+def test_resets_are_refused_of_integer_populations_too() -> None:
+    able = replace(ReferenceBackend.capabilities, resets=frozenset({"zero"}))
+    assert able.refusals(integer_example()) == ["population 'alif': reset 'adaptive' (can: zero)"]
 
 
 def test_engine_reports_progress_and_splits_long_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,6 +236,11 @@ def projection(**changed: Any) -> IntProjection:
         ((IN, lif(reset="none")), (), "population 'n': unknown reset (got 'none'"),
         ((IN, lif(state_bits=25)), (), "population 'n': state_bits out of range (got 25; need 8..24)"),
         ((IN, AHP(name="n", size=1, d_v=0, v_th=9, d_x=0, w_x=1)), (), "population 'n': w_x out of range (got 1"),
+        ((IN, AHP(name="n", size=1, d_v=0, v_th=9, d_x=0, w_x=-(2**23))), (), "population 'n': w_x out of range (got -8388608"),
+        ((IN, IntALIF(name="n", size=1, d_v=0, v_th=9, d_a=0, bump=-(2**23))), (), "population 'n': bump out of range (got -8388608"),
+        ((IN, IntALIF(name="n", size=1, d_v=0, v_th=9, d_a=0, bump=2**23)), (), "population 'n': bump out of range (got 8388608"),
+        ((IN, lif(state_bits=7)), (), "population 'n': state_bits out of range (got 7; need 8..24)"),
+        ((IN, lif()), (projection(exponent=-7),), "projection 'c': exponent out of range (got -7; need -6..7)"),
         ((IN, lif()), (projection(weight=[2, 3]),), "projection 'c': weight does not fit sign_mode 'mixed' (got 3 at synapse 1, 1 in all; need even numbers -256..254). Leave sign_mode out: "),
         ((IN, lif()), (projection(weight=[2, 256]),), "(got 256 at synapse 1, 1 in all; need even numbers -256..254). Use a larger exponent, and halve the weights for each step of it."),
         ((IN, lif()), (projection(weight=256, sign_mode="excitatory"),), "projection 'c': weight does not fit sign_mode 'excitatory' (got 256 at synapse 0, 2 in all; need 0..255)"),
@@ -265,6 +270,32 @@ def test_sum_of_a_neuron_must_fit_31_bits() -> None:
         Graph(populations=(IN, lif()), projections=(full,))
     less = projection(pre=[0] * (n - 1), post=[0] * (n - 1), weight=255, exponent=7, sign_mode="excitatory")
     assert Graph(populations=(IN, lif()), projections=(less,)).n_synapses == n - 1
+
+
+def test_sum_of_a_neuron_counts_every_projection_and_not_the_signs() -> None:
+    half = 2**31 // (255 * 2**13) // 2 + 1
+    up = projection(pre=[0] * half, post=[0] * half, weight=255, exponent=7, sign_mode="excitatory")
+    down = projection(name="d", pre=[0] * half, post=[0] * half, weight=-255, exponent=7, sign_mode="inhibitory")
+    assert Graph(populations=(IN, lif()), projections=(down,)).n_synapses == half
+    with pytest.raises(GraphError, match=r"too large \(got 2151628800 at neuron 0; need < 2147483648\)"):
+        Graph(populations=(IN, lif()), projections=(up, down))
+
+
+def test_builder_passes_every_field_on() -> None:
+    b = Builder()
+    both: dict[str, Any] = {"d_u": 1, "bias": 3, "state_bits": 20}
+    spiking: dict[str, Any] = {**both, "d_v": 2, "v_th": 5, "n_ref": 4}
+    adapting: dict[str, Any] = {"d_a": 6, "bump": 7, "reset": "adaptive"}
+    b.int_lif("lif", 2, **spiking, reset="threshold")
+    b.int_alif("alif", 2, **spiking, **adapting)
+    b.ahp("ahp", 2, **spiking, d_x=8, w_x=-9)
+    b.int_li("out", 2, **both, d_y=10)
+    assert b.build().populations == (
+        IntLIF(name="lif", size=2, **spiking, reset="threshold"),
+        IntALIF(name="alif", size=2, **spiking, **adapting),
+        AHP(name="ahp", size=2, **spiking, d_x=8, w_x=-9),
+        IntLI(name="out", size=2, **both, d_y=10),
+    )
 
 
 def test_weights_that_are_no_integers_are_refused_where_they_stand() -> None:
