@@ -66,6 +66,28 @@ def test_on_a_board_neurons_are_stock_and_readouts_stay_on_the_host() -> None:
     assert "a->out" in plan_stock(net()).projections
 
 
+@pytest.mark.parametrize(
+    ("weight", "bias", "v_th", "fits"),
+    [
+        (-31, 0, 1, True),  # v falls to -31 * 2**6 * 4096 at most
+        (-32, 0, 1, False),  # to -2**23
+        (-16, -960, 1, True),
+        (-16, -1024, 1, False),
+        (31, 127, 131071, True),  # from the threshold, 8386496 after a step, v rises to 2**23 - 1
+        (31, 128, 131071, False),
+        (32, 127, 131071, False),
+    ],
+)
+def test_a_v_that_can_just_not_clip_fits_a_board(weight: int, bias: int, v_th: int, fits: bool) -> None:
+    b = Builder()
+    b.spike_input("in", 1)
+    b.int_lif("n", 1, d_v=1, v_th=v_th, bias=bias)
+    b.connect("in", "n", weight=weight)
+    plan = plan_stock(b.build(), hardware=True)
+    assert (plan.populations == {"n"}) is fits
+    assert fits or "v can clip" in plan.reasons[0]
+
+
 def test_what_does_not_fit_a_board_is_refused_with_every_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neuro_lava.backend.require_board", lambda: None)
     with pytest.raises(UnsupportedError) as error:

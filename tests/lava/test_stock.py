@@ -125,7 +125,17 @@ def test_the_recording_says_what_was_stock(stock: Backend) -> None:
 def test_every_reason_against_stock_is_named() -> None:
     b = Builder()
     b.spike_input("in", 3)
-    b.int_lif("lif", 2, d_u=[0, 5], d_v=[10, 4000], v_th=[10, 20], n_ref=[0, 3], reset="adaptive", bias=[4097, 299_904])
+    b.int_lif(
+        "lif",
+        2,
+        d_u=[0, 5],
+        d_v=[10, 4000],
+        v_th=[10, 20],
+        n_ref=[0, 3],
+        reset="adaptive",
+        bias=[4097, 299_904],
+        state_bits=20,
+    )
     b.int_alif("alif", 1, d_v=1, v_th=1, d_a=1, bump=1)
     b.connect("in", "lif", weight=255, exponent=7, name="loud")
     b.connect("in", "lif", weight=2, exponent=-1, name="fine")
@@ -136,6 +146,7 @@ def test_every_reason_against_stock_is_named() -> None:
     assert plan.reasons == [
         "population 'lif': reset 'adaptive' (stock LIF: 'zero')",
         "population 'lif': n_ref 3 (stock LIF: 0)",
+        "population 'lif': state_bits 20 (stock LIF: 24)",
         "population 'lif': d_u with 2 values (stock LIF: one a population)",
         "population 'lif': d_v with 2 values (stock LIF: one a population)",
         "population 'lif': v_th with 2 values (stock LIF: one a population)",
