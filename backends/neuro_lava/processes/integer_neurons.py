@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import numpy as np
@@ -107,8 +108,9 @@ class _PyNeurons(IntegerModel):
             self.write_rows(k - 1)
         self.s_out.send(self.z.astype(np.uint8))
 
+    @abc.abstractmethod
     def _adapt_and_fire(self) -> None:
-        raise NotImplementedError
+        """Compute the states that follow from u(t) and z(t-1), and the spikes."""
 
     def _fire(self, drive: Integers, threshold: Integers) -> None:
         """Integrate the membrane, spike, reset; with reset "zero" a refractory membrane is held at 0 and forms no sum."""

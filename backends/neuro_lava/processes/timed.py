@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -27,13 +28,13 @@ class TimedModel(PyLoihiProcessModel):  # type: ignore[misc]
         self.folder: str = proc_params["folder"]
         self._first, self._last = 0, 0
 
+    @abc.abstractmethod
     def begin(self, run: exchange.Run) -> None:
         """Reset everything and open the run's files."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def step(self, k: int) -> None:
         """Receive and send once on every port."""
-        raise NotImplementedError
 
     def run_spk(self) -> None:
         """Do one Lava step; Lava counts `time_step` from 1 and over all runs."""
