@@ -56,9 +56,8 @@ def main(runs: Path) -> None:
     for path in PAGES:
         path.write_text(refresh(path.read_text(), runs.absolute()))
         print(f"refreshed {path.relative_to(ROOT)}")
-    for kind in ("png", "svg"):
-        (ROOT / "docs" / "img").mkdir(exist_ok=True)
-        shutil.copy(runs / "demo" / "compare" / f"raster.{kind}", ROOT / "docs" / "img" / f"raster.{kind}")
+    (ROOT / "docs" / "img").mkdir(exist_ok=True)
+    shutil.copy(runs / "demo" / "compare" / "raster.png", ROOT / "docs" / "img" / "raster.png")
 
 
 if __name__ == "__main__":
