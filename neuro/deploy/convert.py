@@ -30,6 +30,7 @@ from neuro.graph import (
     Population,
     Projection,
     integer_decay,
+    round_to_bias,
     round_to_mantissas,
 )
 
@@ -143,13 +144,8 @@ def _soft(graph: Graph, profile: Profile) -> tuple[Graph, SoftResetNote]:
 
 
 def representable_bias(bias: NDArray[np.float64], profile: Profile) -> NDArray[np.int64]:
-    """Return the nearest biases mantissa * 2**exponent, each neuron with its least exponent; beyond the largest, the largest."""
-    most = 2 ** (profile.bias_mantissa_bits - 1) - 1
-    found = np.full(bias.shape, profile.max_bias, dtype=np.int64) * np.sign(bias).astype(np.int64)
-    for exponent in reversed(range(2**profile.bias_exponent_bits)):
-        mantissa = np.rint(bias / 2.0**exponent)
-        found = np.where(np.abs(mantissa) <= most, mantissa.astype(np.int64) << exponent, found)
-    return found
+    """Return the nearest biases that a profile's chip holds, in units of v, int64 of the same shape."""
+    return round_to_bias(bias, profile.bias_mantissa_bits, profile.bias_exponent_bits)
 
 
 def _projection(part: Part, plan: Plan) -> IntProjection:

@@ -25,6 +25,7 @@ from neuro.graph.integer import (
     fit_exponent,
     int_projections,
     integer_decay,
+    round_to_bias,
     round_to_mantissas,
 )
 from neuro.graph.kinds import (
@@ -96,6 +97,7 @@ __all__ = [
     "load",
     "problems",
     "reference",
+    "round_to_bias",
     "round_to_mantissas",
     "save",
     "states",

@@ -239,3 +239,19 @@ def round_to_mantissas(values: ArrayLike, exponent: int) -> IntArray:
     """Return weights in units of u as mantissas of -255..255, rounded half to even and clipped; int64, the shape of values."""
     scaled = np.asarray(values, dtype=np.float64) / 2.0 ** (SCALE_BITS + exponent)
     return np.clip(np.rint(scaled), -255, 255).astype(np.int64)
+
+
+def round_to_bias(values: ArrayLike, mantissa_bits: int = 13, exponent_bits: int = 3) -> IntArray:
+    """Return the nearest biases that a chip holds, mantissa * 2**exponent, each with the least exponent that it fits.
+
+    Parameters: values, in units of v; mantissa_bits, sign included, and exponent_bits: Lava's bit-accurate LIF has 13 and 3. Half rounds
+    to even, and beyond the largest bias it is the largest. Returns: int64, the shape of values.
+    """
+    bias = np.asarray(values, dtype=np.float64)
+    most, greatest = 2 ** (mantissa_bits - 1) - 1, 2**exponent_bits - 1
+    found = np.sign(bias).astype(np.int64) * (most << greatest)
+    for exponent in reversed(range(greatest + 1)):
+        mantissa = np.rint(bias / 2.0**exponent)
+        fits = np.abs(mantissa) <= most
+        found = np.where(fits, np.where(fits, mantissa, 0).astype(np.int64) << exponent, found)
+    return found

@@ -28,6 +28,7 @@ from neuro.graph import (
     Population,
     fit_exponent,
     kind,
+    round_to_bias,
     round_to_mantissas,
 )
 from neuro.train import sequence
@@ -38,9 +39,6 @@ from neuro.train.pairs import delays, pairs
 from neuro.train.sweep import Rows
 from neuro.train.twin import Cell
 from neuro.train.wiring import Plan
-
-BIAS_MANTISSA_BITS, BIAS_EXPONENT_BITS = 13, 3
-"""Widths of a bias in every profile (`neuro.deploy`), after Lava's bit-accurate LIF; the sign is one of the 13 bits."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class QuantizedLSNN(LSNN):
         held = np.concatenate([np.zeros(0, dtype=np.int64), *(self.chip[p.name].bias for p in populations)])
         if bias is None:
             return held
-        return chip_bias(bias.detach().double().numpy() * self._unit_scales(populations))
+        return round_to_bias(bias.detach().double().numpy() * self._unit_scales(populations))
 
     def _unit_scales(self, populations: Sequence[Population]) -> np.ndarray:
         parts = [np.full(p.size, self.template.scales[p.name]) for p in populations]
@@ -199,16 +197,6 @@ class QuantizedLSNN(LSNN):
             if isinstance(self.chip[name], AHP):
                 traces["x"] = traces.pop("a")
         return found
-
-
-def chip_bias(bias: np.ndarray) -> np.ndarray:
-    """Return the nearest biases that a chip can hold, mantissa * 2**exponent, each with its least exponent; int64."""
-    most, greatest = 2 ** (BIAS_MANTISSA_BITS - 1) - 1, 2**BIAS_EXPONENT_BITS - 1
-    found = np.sign(bias).astype(np.int64) * (most << greatest)
-    for exponent in reversed(range(greatest + 1)):
-        mantissa = np.rint(bias / 2.0**exponent)
-        found = np.where(np.abs(mantissa) <= most, mantissa.astype(np.int64) << exponent, found)
-    return found
 
 
 class _Straight(torch.autograd.Function):

@@ -29,6 +29,7 @@ from neuro.graph import (
     integer_decay,
     load,
     reference,
+    round_to_bias,
     round_to_mantissas,
     save,
     to_grid,
@@ -331,3 +332,10 @@ def test_golden_model_of_integers_is_independent_of_the_batch() -> None:
 def test_exponent_is_the_least_at_which_a_weight_fits() -> None:
     assert [fit_exponent(x) for x in (0.0, 255.0, 255.1, 255 * 64.0, 255 * 8192.0, 1e9)] == [-6, -6, -5, 0, 7, 7]
     assert round_to_mantissas([-1e9, -96.0, 32.0, 96.0, 160.0], 0).tolist() == [-255, -2, 0, 2, 2]
+
+
+def test_bias_is_rounded_to_mantissa_and_exponent() -> None:
+    assert round_to_bias([0.4, 3.0, -4095.0, 4097.0, 5000.3, 1e9, -1e9]).tolist() == [
+        0, 3, -4095, 4096, 5000, 4095 * 128, -4095 * 128,
+    ]  # fmt: skip
+    assert round_to_bias([9.0, 100.0], mantissa_bits=4, exponent_bits=2).tolist() == [8, 7 * 8]
