@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuro.train.sweep import REFRACTORY, Refractory, Rows, Traces
+from neuro.train.sweep import Firing, Refractory, Rows, Traces
 from neuro.train.wiring import Plan
 
 _EXACT = {torch.float32: 2.0**24, torch.float64: 2.0**53}
@@ -97,9 +97,7 @@ class _IntegerSweep:
         self._clear = plan.forward.dense and plan.wiring.delay_min == 0
         self._limit = _Limit(chip.limit)
         self._clip_u = bool((largest > chip.limit[:, 0]).any())
-        self._subtract, self._by_threshold, self._zeroing = (
-            rows.stretches(reset) for reset in ("threshold", "adaptive", "zero")
-        )
+        self._subtract, self._by_threshold = (rows.stretches(reset) for reset in ("threshold", "adaptive"))
         low = rows.adaptive_from
         self._raising = [(part, slice(part.start - low, part.stop - low)) for part in chip.raising]
         self._slowing = [(part, slice(part.start - low, part.stop - low)) for part in chip.slowing]
@@ -111,12 +109,17 @@ class _IntegerSweep:
         self._threshold = chip.v_th.expand(n, batch).clone()
         self._z, self._reset = self._state.new_zeros(n, batch), self._state.new_zeros(n, batch)
         self._refractory = Refractory(n_ref, sources, pad, n_inputs) if longest else None
+        self._sent = self.traces.z(n_inputs)
+        self._firing = Firing(self.traces, self._threshold, self._reset, rows.stretches("zero"), self._by_threshold)
 
     def step(self, t: int) -> None:
         """Compute step t; call once for every step in order."""
         self._adapt()
         self._integrate(self._current(t))
-        self._fire(t, None if self._refractory is None else self._refractory.advance(t))
+        blocked = None if self._refractory is None else self._refractory.advance(t)
+        self._firing.fire(t, self._v, self._z, blocked)
+        self._sent[t].copy_(self._z)
+        self._firing.keep(t, self._v, self._a, self._y)
 
     def _current(self, t: int) -> Tensor:
         """Return u(t) = decay(u) + currents of all target rows."""
@@ -156,31 +159,6 @@ class _IntegerSweep:
         for part, own in self._slowing:
             self._v[part].add_(self._a[own])
         self._limit.clip(self._state)
-
-    def _fire(self, t: int, blocked: Tensor | None) -> None:
-        """z = v > A and not refractory; then what the reset does at once; keep the traces."""
-        traces, v, z = self.traces, self._v, self._z
-        if blocked is not None:
-            for part in self._zeroing:
-                v[part].masked_fill_(blocked[part] > 0, 0.0)
-        torch.gt(v, self._threshold, out=z)
-        if blocked is not None:
-            torch.gt(z, blocked, out=z)
-        traces.sources[t + traces.pad, self._n_inputs :].copy_(z)
-        if traces.x is not None:
-            torch.sub(v, self._threshold, out=traces.x[t])
-            if blocked is not None:
-                traces.x[t].add_(blocked, alpha=REFRACTORY)
-        if traces.held is not None:
-            traces.held[t].copy_(v)
-        for part in self._zeroing:
-            v[part].masked_fill_(z[part] > 0, 0.0)
-        for part in self._by_threshold:
-            torch.mul(z[part], self._threshold[part], out=self._reset[part])
-        now = ((traces.y, self._y), (traces.v, v), (traces.a, self._a), (traces.threshold, self._threshold))
-        for trace, value in now:
-            if trace is not None:
-                trace[t].copy_(value)
 
 
 class _Limit:

@@ -107,6 +107,47 @@ class Refractory:
         return self.blocked.add_(z).sub_(old)
 
 
+@dataclass
+class Firing:
+    """End a step, in doubles or in integers alike: spike, keep what the gradient reads, reset.
+
+    traces: where to; threshold: A, (neurons, batch), whoever steps keeps it up to date; reset: r of reset "adaptive", as large;
+    zeroing, by_threshold: stretches of neurons with reset "zero" and "adaptive".
+    """
+
+    traces: Traces
+    threshold: Tensor
+    reset: Tensor
+    zeroing: list[slice]
+    by_threshold: list[slice]
+
+    def fire(self, t: int, v: Tensor, z: Tensor, blocked: Tensor | None) -> None:
+        """Write z = v > A and not blocked, and do with v what the reset does at once; all (neurons, batch), in place."""
+        if blocked is not None:
+            for part in self.zeroing:
+                v[part].masked_fill_(blocked[part] > 0, 0.0)
+        torch.gt(v, self.threshold, out=z)
+        if blocked is not None:
+            torch.gt(z, blocked, out=z)
+        if self.traces.x is not None:
+            torch.sub(v, self.threshold, out=self.traces.x[t])
+            if blocked is not None:
+                self.traces.x[t].add_(blocked, alpha=REFRACTORY)
+        if self.traces.held is not None:
+            self.traces.held[t].copy_(v)
+        for part in self.zeroing:
+            v[part].masked_fill_(z[part] > 0, 0.0)
+        for part in self.by_threshold:
+            torch.mul(z[part], self.threshold[part], out=self.reset[part])
+
+    def keep(self, t: int, v: Tensor, a: Tensor, y: Tensor) -> None:
+        """Store the states of step t that were asked for."""
+        traces = self.traces
+        for trace, value in ((traces.y, y), (traces.v, v), (traces.a, a), (traces.threshold, self.threshold)):
+            if trace is not None:
+                trace[t].copy_(value)
+
+
 class _Sweep:
     """Hold the buffers of one forward run, and step them."""
 
@@ -135,9 +176,7 @@ class _Sweep:
         self._first = pad - plan.wiring.delay_max
         # a dense product would read the spikes of its own step, which are not computed yet
         self._clear = plan.forward.dense and plan.wiring.delay_min == 0
-        self._subtract, self._by_threshold, self._zeroing = (
-            rows.stretches(reset) for reset in ("threshold", "adaptive", "zero")
-        )
+        self._subtract, self._by_threshold = (rows.stretches(reset) for reset in ("threshold", "adaptive"))
         self._state = like.new_zeros(len(rows.decay), batch)
         self._v, self._y = self._state[:n], self._state[n:]
         self._a = like.new_zeros(n_adaptive, batch)
@@ -145,15 +184,16 @@ class _Sweep:
         self._reset = like.new_zeros(n, batch)  # r of reset "adaptive"
         self._before = sources[pad - 1, n_inputs:]
         self._refractory = Refractory(n_ref, sources, pad, n_inputs) if longest else None
-        self._blocked: Tensor | None = None
+        self._firing = Firing(self.traces, self._threshold, self._reset, rows.stretches("zero"), self._by_threshold)
 
     def step(self, t: int) -> None:
         """Compute step t; call once for every step in order."""
         self._integrate(self._current(t))
         self._adapt()
-        if self._refractory is not None:
-            self._blocked = self._refractory.advance(t)
-        self._fire(t)
+        blocked = None if self._refractory is None else self._refractory.advance(t)
+        self._before = self.traces.sources[t + self.traces.pad, self._n_inputs :]
+        self._firing.fire(t, self._v, self._before, blocked)
+        self._firing.keep(t, self._v, self._a, self._y)
 
     def _current(self, t: int) -> Tensor:
         """Return I(t) of all target rows."""
@@ -180,32 +220,6 @@ class _Sweep:
             threshold = self._threshold[rows.adaptive_from :]
             torch.mul(self._a, rows.beta, out=threshold)
             threshold.add_(rows.v_th[rows.adaptive_from :])
-
-    def _fire(self, t: int) -> None:
-        """z = v > A and not refractory; then what the reset does at once; keep the traces."""
-        traces, v, blocked = self.traces, self._v, self._blocked
-        if blocked is not None:
-            for part in self._zeroing:
-                v[part].masked_fill_(blocked[part] > 0, 0.0)
-        z = traces.sources[t + traces.pad, self._n_inputs :]
-        torch.gt(v, self._threshold, out=z)
-        if blocked is not None:
-            torch.gt(z, blocked, out=z)
-        if traces.x is not None:
-            torch.sub(v, self._threshold, out=traces.x[t])
-            if blocked is not None:
-                traces.x[t].add_(blocked, alpha=REFRACTORY)
-        if traces.held is not None:
-            traces.held[t].copy_(v)
-        for part in self._zeroing:
-            v[part].masked_fill_(z[part] > 0, 0.0)
-        for part in self._by_threshold:
-            torch.mul(z[part], self._threshold[part], out=self._reset[part])
-        self._before = z
-        now = ((traces.y, self._y), (traces.v, v), (traces.a, self._a), (traces.threshold, self._threshold))
-        for trace, value in now:
-            if trace is not None:
-                trace[t].copy_(value)
 
 
 def sweep(inputs: Tensor, weights: Tensor, bias: Tensor | None, rows: Rows, plan: Plan, keep: frozenset[str]) -> Traces:
