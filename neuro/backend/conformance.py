@@ -194,6 +194,32 @@ ALL = Record(traces="all")
 # -------------------------------------------------------------------------------------------------------- the suite
 
 
+def _settings(n: int) -> hypothesis.settings:
+    """Return what all random graphs are drawn with: the same ones in every run, none kept."""
+    return hypothesis.settings(
+        max_examples=n, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(hypothesis.HealthCheck), print_blob=False,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink),
+    )  # fmt: skip
+
+
+@dataclass
+class _Seen:
+    """Tell that a run of random graphs was not vacuous."""
+
+    graphs: int = 0
+    spiking: int = 0
+    spikes: int = 0
+
+    def add(self, graph: Graph, recording: Recording) -> None:
+        n = sum(int(recording.counts.spikes[p.name].sum()) for p in graph.neurons)
+        self.graphs, self.spiking, self.spikes = self.graphs + 1, self.spiking + (n > 0), self.spikes + n
+
+    def check(self, wanted: int) -> None:
+        assert self.graphs >= wanted, self
+        assert self.spiking >= wanted // 2, f"most graphs must spike, or nothing is compared: {self}"
+
+
 def suite(
     backend: str | Factory, *, n_graphs: int = 200, n_integer_graphs: int = 300, limits: Limits | None = None
 ) -> type:
@@ -245,13 +271,9 @@ def suite(
         def test_random_graphs_equal_the_golden_model(self) -> None:
             if refuses("float"):
                 return
-            seen = {"graphs": 0, "spiking": 0, "spikes": 0}
+            seen = _Seen()
 
-            @hypothesis.settings(
-                max_examples=n_graphs, deadline=None, derandomize=True, database=None,
-                suppress_health_check=list(hypothesis.HealthCheck), print_blob=False,
-                phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink),
-            )  # fmt: skip
+            @_settings(n_graphs)
             @hypothesis.given(
                 graph=graphs(bounds, subject().capabilities),
                 batch=st.integers(1, bounds.batch),
@@ -259,32 +281,21 @@ def suite(
                 seed=st.integers(0, 2**32 - 1),
             )
             def run(graph: Graph, batch: int, steps: int, seed: int) -> None:
-                got = check(graph, draw_stimulus(graph, batch, steps, seed))
-                n = sum(int(got.counts.spikes[p.name].sum()) for p in graph.neurons)
-                seen["graphs"] += 1
-                seen["spiking"] += n > 0
-                seen["spikes"] += n
+                seen.add(graph, check(graph, draw_stimulus(graph, batch, steps, seed)))
 
             run()
-            assert seen["graphs"] >= n_graphs, seen
-            assert seen["spiking"] >= n_graphs // 2, f"most graphs must spike, or nothing is compared: {seen}"
-            print(
-                f"\n{subject().name}: {seen['graphs']} graphs, {seen['spiking']} with spikes, {seen['spikes']} spikes, exact"
-            )
+            seen.check(n_graphs)
+            print(f"\n{subject().name}: {seen.graphs} graphs, {seen.spiking} with spikes, {seen.spikes} spikes, exact")
 
         def test_random_integer_graphs_equal_the_golden_model(self) -> None:
             if refuses("integer"):
                 return
             able = subject().capabilities
-            seen = {"graphs": 0, "spiking": 0, "spikes": 0}
+            seen = _Seen()
             clips: dict[str, int] = {}
             kinds: set[str] = set()
 
-            @hypothesis.settings(
-                max_examples=n_integer_graphs, deadline=None, derandomize=True, database=None,
-                suppress_health_check=list(hypothesis.HealthCheck), print_blob=False,
-                phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink),
-            )  # fmt: skip
+            @_settings(n_integer_graphs)
             @hypothesis.given(
                 graph=integer_graphs(max(bounds.neurons // 3, 3), able.populations, able.resets, able.max_delay),
                 batch=st.integers(1, min(3, bounds.batch)),
@@ -293,21 +304,19 @@ def suite(
             )
             def run(graph: Graph, batch: int, steps: int, seed: int) -> None:
                 got = check(graph, draw_stimulus(graph, batch, steps, seed))
-                n = sum(int(got.counts.spikes[p.name].sum()) for p in graph.neurons)
-                seen["graphs"] += 1
-                seen["spiking"] += n > 0
-                seen["spikes"] += n
+                seen.add(graph, got)
                 kinds.update(kind(p) for p in graph.populations)
                 for by_state in got.counts.saturations.values():
                     for state, times in by_state.items():
                         clips[state] = clips.get(state, 0) + int(times.sum())
 
             run()
-            assert seen["graphs"] >= n_integer_graphs, seen
+            seen.check(n_integer_graphs)
             assert kinds == able.populations & INTEGER_KINDS, "every kind of population must be drawn"
-            assert seen["spiking"] >= n_integer_graphs // 2, f"most graphs must spike, or nothing is compared: {seen}"
             assert min(clips.values()) > 0, f"every state must saturate somewhere, or clips are not compared: {clips}"
-            print(f"\n{subject().name}: integer {seen}, clips {clips}, exact")
+            print(
+                f"\n{subject().name}: {seen.graphs} integer graphs, {seen.spiking} with spikes, {seen.spikes} spikes, clips {clips}, exact"
+            )
 
         def test_one_program_runs_again_from_zero(self) -> None:
             for graph in (EXAMPLES[name]() for name in semantics()):
