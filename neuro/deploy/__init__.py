@@ -8,7 +8,7 @@ from neuro.deploy.note import PopulationChange, ProjectionChange, QuantizeNote
 from neuro.deploy.profiles import PROFILES, Profile, Source, profile
 from neuro.deploy.quantization import quantize
 from neuro.deploy.silence import Silence, SilenceNote, silence
-from neuro.deploy.soft_reset import SoftReset, SoftResetNote, keep_soft_reset, reset_synapses
+from neuro.deploy.soft_reset import SoftReset, SoftResetNote, keep_soft_reset
 
 __all__ = [
     "PROFILES",
@@ -34,7 +34,6 @@ __all__ = [
     "poisson",
     "profile",
     "quantize",
-    "reset_synapses",
     "silence",
     "to_ahp",
 ]

@@ -63,7 +63,12 @@ def poisson(graph: Graph, seed: int) -> Stimulus:
 
 
 def observe(graph: Graph, stimulus: Stimulus, *, peaks: bool = False) -> Behaviour:
-    """Run a graph, on the engine where it can, else on the reference, and return what it did."""
+    """Run a graph, on the engine where it can, else on the reference, and return what it did.
+
+    Parameters: stimulus, a batch that fits the graph; peaks, also find the largest |state| of each population, for which every
+    state is recorded, as many samples at a time as fit in memory.
+    Raises: DataError if the stimulus does not fit the graph.
+    """
     program = compiled(graph)
     traces: Mapping[str, tuple[str, ...]] | str = "all" if peaks else {p.name: ("y",) for p in graph.readouts}
     wide = sum(p.size for p in graph.receivers) * stimulus.steps * 24

@@ -111,14 +111,6 @@ def keep_soft_reset(graph: Graph) -> tuple[Graph, SoftResetNote]:
     return converted, SoftResetNote(kept, left)
 
 
-def reset_synapses(graph: Graph, name: str) -> IntProjection | None:
-    """Return the projection that takes the threshold off a population's own current, None where there is none."""
-    for c in graph.projections:
-        if c.name == f"{name}.reset" and isinstance(c, IntProjection) and (c.source, c.target) == (name, name):
-            return c
-    return None
-
-
 def _obstacle(p: IntLIF) -> str:
     if (p.d_u != MAX_D).any():
         return f"its synapses have a current of their own (d_u {int(p.d_u.min())}; need {MAX_D})"

@@ -79,6 +79,16 @@ class Graph:
         """Return the projections that start at a population, in the graph's order."""
         return tuple(c for c in self.projections if c.source == name)
 
+    def reset_synapses(self, name: str) -> IntProjection | None:
+        """Return the projection NAME.reset by which an integer population takes its threshold off its own current, or None.
+
+        `neuro.deploy.keep_soft_reset` makes it; training leaves it as it is.
+        """
+        for c in self.projections_to(name):
+            if c.name == f"{name}.reset" and c.source == name and isinstance(c, IntProjection):
+                return c if np.array_equal(c.pre, c.post) and (c.delay == 1).all() else None
+        return None
+
     @property
     def inputs(self) -> tuple[SpikeInput | CurrentInput, ...]:
         """Return the populations that follow the stimulus."""

@@ -24,7 +24,6 @@ from neuro.graph import (
     IntALIF,
     IntLI,
     IntLIF,
-    IntProjection,
     Population,
     fit_exponent,
     kind,
@@ -92,7 +91,7 @@ class QuantizedLSNN(LSNN):
         self.pairs = pairs(self)
         for pair in self.pairs:
             self._scale[pair.entries] = template.scales[pair.target]
-        self.resets = {name: c for name in self.chip if (c := _own_synapses(template.graph, name)) is not None}
+        self.resets = {name: c for name in self.chip if (c := template.graph.reset_synapses(name)) is not None}
         chip = [self.chip[p.name] for p in (*self.neurons, *self.readouts)]
         self._integer_rows = _integer_rows(chip, self.own)
 
@@ -245,15 +244,6 @@ def _check(model: LSNN, template: Template) -> None:
         failures.append(f"network: delay out of range (got {longest}; need <= {MAX_INT_DELAY}). Lower delay_max.")
     if failures:
         raise QuantizationError("\n".join(failures))
-
-
-def _own_synapses(graph: Graph, name: str) -> IntProjection | None:
-    """Return the synapses NAME.reset of a population, None if it has none (`neuro.deploy.keep_soft_reset` makes them)."""
-    for c in graph.projections:
-        if c.name == f"{name}.reset" and isinstance(c, IntProjection) and (c.source, c.target) == (name, name):
-            assert np.array_equal(c.pre, c.post) and (c.delay == 1).all()
-            return c
-    return None
 
 
 def _integer_rows(chip: Sequence[IntLIF | AHP | IntLI], own: Callable[[str], Tensor]) -> IntegerRows:

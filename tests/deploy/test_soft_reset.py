@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import neuro
-from neuro.deploy import keep_soft_reset, quantize, reset_synapses
+from neuro.deploy import keep_soft_reset, quantize
 from neuro.errors import QuantizationError
 from neuro.graph import AHP, DECAY_ONE, Graph, IntALIF, IntLIF, reference
 
@@ -77,12 +77,12 @@ def test_wide_numbers_keep_almost_every_spike() -> None:
 
 def test_each_neuron_takes_its_threshold_off_one_step_after_a_spike() -> None:
     made, note = keep_soft_reset(net())
-    own = reset_synapses(made, "alif")
+    own = made.reset_synapses("alif")
     assert own is not None
     assert own.pre.tolist() == own.post.tolist() == list(range(12))
     assert set(own.delay.tolist()) == {1} and set(own.activation.tolist()) == {-20 * 64}
     assert (note.kept["alif"].n_synapses, note.kept["alif"].kind) == (12, "AHP")
-    assert reset_synapses(net(), "alif") is None
+    assert net().reset_synapses("alif") is None
     text = str(note)
     assert "'lif': reset 'threshold' kept: the membrane is held in u, and 12 synapses take v_th off" in text
 
