@@ -14,7 +14,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.hpp neuro/kernels/*.h)
+KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.h neuro/kernels/*/*.cpp neuro/kernels/*/*.h)
 
 .PHONY: help install lava demo test check bench clean
 

@@ -39,12 +39,14 @@ class SequentialMnistParameters:
     | encoding        |      | "spikes"  | "spikes": threshold crossings; "current": grey values k / 256 |
     | permuted        |      | false     | show the pixels in one fixed random order |
     | validation_size |      | 1000      | samples taken off the end of the training images |
+    | max_shift       | pixels | 0       | training images are moved by up to this much, each way, at random; black comes in at the edge |
     """
 
     ms_per_pixel: int = number(1, 1, 100)
     encoding: Literal["spikes", "current"] = "spikes"
     permuted: bool = False
     validation_size: int = number(1000, 1, 30000)
+    max_shift: int = number(0, 0, 8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,9 +97,6 @@ class SequentialMnist:
                 f"{folder}: too few training images (got {len(train_labels)}; need more than validation_size = "
                 f"{parameters.validation_size}). Lower validation_size."
             )
-        if parameters.permuted:
-            order = seeds.stream(0, "smnist.permutation").permutation(PIXELS)
-            train_images, test_images = train_images[:, order], test_images[:, order]
         for array in (train_images, train_labels, test_images, test_labels):
             array.flags.writeable = False
         return cls(
@@ -130,17 +129,25 @@ class SequentialMnist:
         }
 
     def sample(self, split: str, rng: np.random.Generator, n: int) -> Batch:
-        return self._batch(split, draw(self.name, self.sizes, split, rng, n))
+        index = draw(self.name, self.sizes, split, rng, n)
+        if split != "train" or not self.parameters.max_shift:
+            return self._batch(split, index)
+        far = self.parameters.max_shift
+        return self._batch(split, index, rng.integers(-far, far, size=(n, 2), endpoint=True))
 
     def fixed(self, split: str, start: int, stop: int) -> Batch:
         return self._batch(split, np.asarray(span(self.name, self.sizes, split, start, stop)))
 
-    def _batch(self, split: str, index: npt.NDArray[np.int64]) -> Batch:
+    def _batch(self, split: str, index: npt.NDArray[np.int64], shift: npt.NDArray[np.int64] | None = None) -> Batch:
         if split == "test":
             images, labels = self.test_images[index], self.test_labels[index]
         else:
             first = len(self.train_labels) - self.parameters.validation_size if split == "validation" else 0
             images, labels = self.train_images[index + first], self.train_labels[index + first]
+        if shift is not None:
+            images = _shifted(images, shift)
+        if self.parameters.permuted:
+            images = images[:, seeds.stream(0, "smnist.permutation").permutation(PIXELS)]
         stretch = self.parameters.ms_per_pixel
         inputs = self._spikes(images) if self.parameters.encoding == "spikes" else self._currents(images)
         inputs[:, PIXELS * stretch :, -1] = 1
@@ -157,6 +164,15 @@ class SequentialMnist:
         shown = PIXELS * self.parameters.ms_per_pixel
         currents[:, :shown, 0] = np.repeat(images, self.parameters.ms_per_pixel, axis=1) * self.u_step
         return currents
+
+
+def _shifted(images: npt.NDArray[np.uint8], shift: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Move each image (n, 784) down and right by its shift, (n, 2) pixels of either sign; black comes in."""
+    moved = np.zeros_like(images).reshape(-1, SIDE, SIDE)
+    for to, image, (down, right) in zip(moved, images.reshape(-1, SIDE, SIDE), shift.tolist(), strict=True):
+        rows, columns = slice(max(down, 0), SIDE + min(down, 0)), slice(max(right, 0), SIDE + min(right, 0))
+        to[rows, columns] = image[max(-down, 0) : SIDE - max(down, 0), max(-right, 0) : SIDE - max(right, 0)]
+    return moved.reshape(images.shape)
 
 
 def _folder(data_dir: str | Path | None) -> Path:

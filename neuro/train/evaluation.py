@@ -61,12 +61,12 @@ def evaluate(
     right = asked = spikes = cells = 0.0
     loss = 0.0
     for part in batches(task, split, limit, batch, seed):
-        output: Output = model(part.inputs)
+        output: Output = model(part.inputs, spikes=False)
         n_right, n_asked = score(output.y.numpy(), part)
         right, asked = right + n_right, asked + n_asked
         logits = float_logits(output, part)
         loss += n_asked * decision_loss(logits, torch.as_tensor(part.targets), logit_scale).item()
-        if output.z is not None:
-            spikes += len(part) * float(rates_hz(output.z, task.dt_ms).mean())
+        if output.n_spikes is not None:
+            spikes += len(part) * float(rates_hz(output.n_spikes, part.inputs.shape[1], task.dt_ms).mean())
             cells += len(part)
     return Score(right / max(asked, 1), loss / max(asked, 1), spikes / cells if cells else None, int(asked))

@@ -206,13 +206,13 @@ class _Run:
             group["lr"] = lr
         batch = self.task.sample("train", stream(self.seed, f"batch/{state.iteration}"), train.batch)
         self.optimizer.zero_grad()
-        output: Output = self.model(batch.inputs)
+        output: Output = self.model(batch.inputs, spikes=False)
         logits = float_logits(output, batch)
         targets = torch.as_tensor(batch.targets)
         loss = decision_loss(logits, targets, train.logit_scale)
         entry: dict[str, Any] = {"iteration": state.iteration + 1, "loss": loss.item()}
-        if output.z is not None:
-            rate = rates_hz(output.z, self.task.dt_ms)
+        if output.n_spikes is not None:
+            rate = rates_hz(output.n_spikes, batch.inputs.shape[1], self.task.dt_ms)
             loss = loss + train.rate_reg * rate_loss(rate, train.rate_target_hz)
             entry["rate_hz"] = rate.detach().mean().item()
         self._check(loss, batch)

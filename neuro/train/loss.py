@@ -35,9 +35,9 @@ def decision_loss(logits: Tensor, targets: Tensor, scale: float) -> Tensor:
     return functional.cross_entropy(scale * logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
 
 
-def rates_hz(z: Tensor, dt_ms: float) -> Tensor:
-    """Return the mean rate of each neuron in Hz, (n,), from spikes (batch, steps, n)."""
-    return z.sum((0, 1)) * (1000.0 / (dt_ms * z.shape[0] * z.shape[1]))
+def rates_hz(n_spikes: Tensor, steps: int, dt_ms: float) -> Tensor:
+    """Return the mean rate of each neuron in Hz, (n,), from its spikes in each sample, (batch, n), of so many steps."""
+    return n_spikes.mean(0) * (1000.0 / (dt_ms * steps))
 
 
 def rate_loss(rate_hz: Tensor, target_hz: float) -> Tensor:

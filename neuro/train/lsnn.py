@@ -8,33 +8,38 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, SpikeInput, decay
-from neuro.train import dynamics, sequence
+from neuro.train import dynamics, event_sequence, kernel, sequence, signals
 from neuro.train.config import ModelConfig
+from neuro.train.signals import Signal
+from neuro.train.structure import Structure, arrange
 from neuro.train.sweep import Rows
 from neuro.train.twin import Cell, unroll
 from neuro.train.wiring import Plan, Synapses, Wiring
 
+DENSE_ABOVE = 0.6
+"""Share of all pairs above which products of whole matrices are the faster way (benchmarks/train_step.py)."""
+
 Streams = Callable[[str], np.random.Generator]
-Signal = Tensor | ArrayLike | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Output:
     """What a network says about a batch, (batch, steps, units) each.
 
-    y: readouts, side by side; z: spikes of all neurons, side by side, None for a network that does not spike; traces: by
-    population and state, on request; y_unit: what one unit of each readout is worth, (n_out,), None: 1.
+    y: readouts, side by side; z: spikes of all neurons, side by side, None for a network that does not spike, or was not asked for them;
+    traces: by population and state, on request; y_unit: what one unit of each readout is worth, (n_out,), None: 1; n_spikes: of each
+    neuron in each sample, (batch, neurons), None for a network that does not spike.
     """
 
     y: Tensor
     z: Tensor | None = None
     traces: Mapping[str, Mapping[str, Tensor]] | None = None
     y_unit: Tensor | None = None
+    n_spikes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,10 @@ class LSNN(nn.Module):
         self._wiring: Wiring | None = None
         self._plan: tuple[Tensor | None, Plan] | None = None
         self._rows: Rows | None = None
+        self._listed: Synapses | None = None
+        self._structure: tuple[Tensor | None, Structure] | None = None
+        self._parameters_kept: kernel.Parameters | None = None
+        self._pool = kernel.Pool()
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     @staticmethod
@@ -168,12 +177,21 @@ class LSNN(nn.Module):
         return torch.cat(parts) if parts else torch.zeros(0, dtype=self.dtype)
 
     def wiring(self) -> Wiring:
-        """Return the arrangement of all potential synapses, made at first use."""
+        """Return the arrangement of all potential synapses for products of whole matrices, made at first use."""
         if self._wiring is None:
+            s = self._synapses()
+            self._wiring = Wiring(
+                Synapses(s.pre.long(), s.post.long(), s.delay.long()), self.n_in, self.n_neurons, self.n_out
+            )
+        return self._wiring
+
+    def _synapses(self) -> Synapses:
+        """Return all potential synapses, int32, in the order of the weights."""
+        if self._listed is None:
             pre, post = (_flat([getattr(b, side) for b in self.blocks]) for side in ("pre", "post"))
             delay = _flat([self.get_buffer(f"delay_{b.name}").numpy() for b in self.blocks])
-            self._wiring = Wiring(Synapses(pre, post, delay), self.n_in, self.n_neurons, self.n_out)
-        return self._wiring
+            self._listed = Synapses(pre, post, delay)
+        return self._listed
 
     def rows(self) -> Rows:
         """Return the constants of all rows in the dtype of the weights."""
@@ -181,29 +199,69 @@ class LSNN(nn.Module):
             self._rows = _rows(self.n_in, self.neurons, self.readouts, self.dampening, self.dtype)
         return self._rows
 
-    def forward(self, inputs: Signal, *, traces: bool = False, twin: bool = False) -> Output:
+    def forward(self, inputs: Signal, *, spikes: bool = True, traces: bool = False, twin: bool = False) -> Output:
         """Run a batch from rest.
 
-        Parameters: inputs, (batch, steps, n_in) spikes or currents, or one array by name of each input; traces, return every
-        state by population (gradients through v and a only with twin); twin, step the equations of `dynamics` under autograd
-        instead of the fast sequence: the same numbers, slowly.
+        Sparse networks run event by event in the training kernels, dense ones as products of whole matrices: see `runs_events`.
+
+        Parameters: inputs, (batch, steps, n_in) spikes or currents, or one array by name of each input; spikes, return z, which takes more
+        memory than all the rest (n_spikes is returned anyway); traces, return every state by population (gradients through v and a only with
+        twin); twin, step the equations of `dynamics` under autograd instead: the same numbers, slowly.
         Returns: Output.
-        Raises: DataError if inputs are missing or misshapen.
+        Raises: DataError if inputs are missing, misshapen or out of range, or a weight is not finite.
         """
-        signal, weights = self._signal(inputs), self.weights()
+        parts, weights = signals.parts(self.inputs, inputs), self.weights()
         used = self._effective(weights)
         if twin:
-            found = unroll(signal.to(self.dtype), used, self.wiring(), *self._cells())
-            return Output(found["y"], found["z"], self._traces(found) if traces else None)
+            found = unroll(torch.cat(parts, 2).to(self.dtype), used, self.wiring(), *self._cells())
+            return Output(found["y"], found["z"], self._traces(found) if traces else None, n_spikes=found["z"].sum(1))
+        self._check_finite()
         active = torch.nonzero(weights.detach()).view(-1) if self.sparse else None
         used = used if active is None else used.index_select(0, active)
+        if self.runs_events(len(used)):
+            return self._run_events(parts, used, active, spikes, traces)
+        signal = torch.cat(parts, 2) if len(parts) > 1 else parts[0]
         y, z, v, a = self._run(signal.permute(1, 2, 0), used, self._active_plan(active), traces)
         states = {"z": z, "v": v, "y": y}
         if traces:
             assert a is not None
             states["a"] = torch.cat([a.new_zeros(len(a), self.n_neurons - a.shape[1], a.shape[2]), a], 1)
         batch_first = {name: s.permute(2, 0, 1) for name, s in states.items() if s is not None}
-        return Output(batch_first["y"], batch_first["z"], self._traces(batch_first) if traces else None)
+        shown = self._traces(batch_first) if traces else None
+        return Output(batch_first["y"], batch_first["z"] if spikes else None, shown, n_spikes=z.sum(0).t())
+
+    def runs_events(self, n_active: int) -> bool:
+        """Tell whether so many synapses run event by event: at most DENSE_ABOVE of all pairs of a source and a target."""
+        pairs = (self.n_in + self.n_neurons) * (self.n_neurons + self.n_out)
+        return n_active <= DENSE_ABOVE * pairs
+
+    def _run_events(
+        self, parts: Sequence[Tensor], weights: Tensor, active: Tensor | None, spikes: bool, traces: bool
+    ) -> Output:
+        """Run the training kernels; weights are those of the active synapses."""
+        record = {"z", "v", "a"} if traces else {"z"} if spikes else set()
+        run = event_sequence.Run(
+            structure=self._active_structure(active),
+            parameters=self._kernel_parameters(),
+            signals=signals.gather(self.inputs, parts, self.dtype),
+            pool=self._pool,
+            record=frozenset(record),
+        )
+        bias = self._biases()
+        y, n_spikes, z, v, a = event_sequence.run(weights, None if bias is None else bias[:, 0], run)
+        states = {"y": y, "z": z, "v": v, "a": a}
+        shown = self._traces({k: s for k, s in states.items() if s is not None}) if traces else None
+        return Output(y, z if spikes else None, shown, n_spikes=n_spikes)
+
+    def _check_finite(self) -> None:
+        """Refuse weights that are not finite, by name."""
+        for name, p in self.named_parameters():
+            if not bool(torch.isfinite(p.detach()).all()):
+                at = tuple(torch.nonzero(~torch.isfinite(p.detach()))[0].tolist())
+                raise DataError(
+                    f"parameter '{name}': not finite (got {p.detach()[at].item()} at {at}; need finite numbers). Return to a checkpoint, "
+                    "and lower lr or set clip_norm."
+                )
 
     def _effective(self, weights: Tensor) -> Tensor:
         """Return the weights that the network runs with, from the trained ones, (n,): the same."""
@@ -229,26 +287,6 @@ class LSNN(nn.Module):
             for p, b in zip(self.readouts, parts[len(neurons) :], strict=True)
         ]
 
-    def _signal(self, inputs: Signal) -> Tensor:
-        """Return the inputs side by side, (batch, steps, n_in)."""
-        if not isinstance(inputs, Mapping):
-            if len(self.inputs) > 1:
-                names = ", ".join(p.name for p in self.inputs)
-                raise DataError(f"LSNN: one array for several inputs (got an array; need one for each of {names}).")
-            inputs = {p.name: inputs for p in self.inputs}
-        parts: list[Tensor] = []
-        for p in self.inputs:
-            if p.name not in inputs:
-                raise DataError(f"input '{p.name}': no signal (got {sorted(inputs)}; need '{p.name}').")
-            part = torch.as_tensor(inputs[p.name])
-            if part.dim() != 3 or part.shape[2] != p.size or (parts and parts[0].shape[:2] != part.shape[:2]):
-                raise DataError(
-                    f"input '{p.name}': wrong shape (got {tuple(part.shape)}; need (batch, steps, {p.size}), the same batch "
-                    "and steps for every input)."
-                )
-            parts.append(part)
-        return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
-
     def _biases(self) -> Tensor | None:
         """Return the biases of all target rows, (targets, 1), or None if there are none."""
         if self.bias is None and self.bias_out is None:
@@ -267,6 +305,24 @@ class LSNN(nn.Module):
         self._plan = (active, self.wiring().plan(active, self.dtype))
         return self._plan[1]
 
+    def _active_structure(self, active: Tensor | None) -> Structure:
+        """Return the rows of these synapses; kept while they stay the same."""
+        if self._structure is not None:
+            old = self._structure[0]
+            if old is active or (old is not None and active is not None and torch.equal(old, active)):
+                return self._structure[1]
+        s = self._synapses()
+        pre, post, delay = (x if active is None else x[active] for x in (s.pre, s.post, s.delay))
+        made = arrange(pre, post, delay, self.n_in, self.n_neurons, self.n_out)
+        self._structure = (active, made)
+        return made
+
+    def _kernel_parameters(self) -> kernel.Parameters:
+        """Return the constants of all rows for the kernels, in the dtype of the weights."""
+        if self._parameters_kept is None or self._parameters_kept.decay.dtype != self.dtype:
+            self._parameters_kept = kernel.Parameters.of(self.rows())
+        return self._parameters_kept
+
     def _traces(self, states: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """Cut the rows of all neurons and readouts into populations."""
         traces: dict[str, dict[str, Tensor]] = {}
@@ -281,12 +337,12 @@ class LSNN(nn.Module):
 def _forget(module: nn.Module, _incompatible: Any) -> None:
     """Drop what was made from the delays before they were loaded."""
     assert isinstance(module, LSNN)
-    module._wiring = module._plan = None
+    module._wiring = module._plan = module._listed = module._structure = None
 
 
 def _flat(arrays: Sequence[np.ndarray]) -> Tensor:
     joined = np.concatenate([a.ravel() for a in arrays]) if arrays else np.zeros(0)
-    return torch.from_numpy(joined.astype(np.int64))
+    return torch.from_numpy(joined.astype(np.int32))
 
 
 def _sorted(neurons: Sequence[LIF]) -> list[LIF]:

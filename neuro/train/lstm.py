@@ -24,8 +24,8 @@ class _Recurrent(nn.Module):
             for name, p in self.named_parameters():
                 p.copy_(torch.from_numpy(streams(f"init/{name}").uniform(-bound, bound, tuple(p.shape))))
 
-    def forward(self, inputs: Any, *, traces: bool = False) -> Output:
-        """Run a batch from rest: inputs (batch, steps, n_in), y (batch, steps, n_out). There are no traces."""
+    def forward(self, inputs: Any, *, spikes: bool = True, traces: bool = False) -> Output:
+        """Run a batch from rest: inputs (batch, steps, n_in), y (batch, steps, n_out). There are no spikes and no traces."""
         h, _ = self.layer(torch.as_tensor(inputs).to(self.readout.weight.dtype))
         y: Tensor = self.readout(h)
         return Output(y)

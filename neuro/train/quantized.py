@@ -33,8 +33,9 @@ from neuro.graph import (
 from neuro.train import sequence
 from neuro.train.integer_dynamics import IntegerCell, IntegerReadoutCell, factor, integer_parameters
 from neuro.train.integer_sweep import IntegerRows, integer_sweep
-from neuro.train.lsnn import LSNN, Output, Signal
+from neuro.train.lsnn import LSNN, Output
 from neuro.train.pairs import delays, pairs
+from neuro.train.signals import Signal
 from neuro.train.sweep import Rows
 from neuro.train.twin import Cell
 from neuro.train.wiring import Plan
@@ -150,9 +151,13 @@ class QuantizedLSNN(LSNN):
         parts = [np.full(p.size, self.template.scales[p.name]) for p in populations]
         return np.concatenate([np.zeros(0), *parts])
 
-    def forward(self, inputs: Signal, *, traces: bool = False, twin: bool = False) -> Output:
+    def forward(self, inputs: Signal, *, spikes: bool = True, traces: bool = False, twin: bool = False) -> Output:
         """Run a batch from rest, as `LSNN.forward` does; states are whole numbers, y and traces float64."""
-        return replace(super().forward(inputs, traces=traces, twin=twin), y_unit=self.y_unit)
+        return replace(super().forward(inputs, spikes=spikes, traces=traces, twin=twin), y_unit=self.y_unit)
+
+    def runs_events(self, n_active: int) -> bool:
+        """Return False: the training kernels hold the float equations."""
+        return False
 
     def _effective(self, weights: Tensor) -> Tensor:
         return _straight(weights, self.mantissas().activation, self._scale)

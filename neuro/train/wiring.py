@@ -27,7 +27,7 @@ def announce_sparse_beta() -> None:
 
 @dataclass(frozen=True)
 class Synapses:
-    """Potential synapses of a network, one entry each, int64 tensors of shape (n,).
+    """Potential synapses of a network, one entry each, integer tensors of shape (n,).
 
     pre counts the rows of sources (inputs, then neurons), post the rows of targets (neurons, then readouts).
     """

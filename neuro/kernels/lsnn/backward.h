@@ -1,0 +1,245 @@
+// One block of samples backward through time.
+//
+// With delta(t) = dL/dI(t), read downward in t:
+//
+//     dL/dz(t) = sum over synapses of w delta(t + d) + dL/dn_spikes + grad_z(t) - r' delta(t+1) + dL/da(t+1)
+//     delta(t) = alpha delta(t+1) + psi(t) dL/dz(t)          readouts: kappa delta(t+1) + grad_y(t)
+//     dL/da(t) = rho dL/da(t+1) - beta (psi(t) dL/dz(t) + [adaptive] z(t) delta(t+1))
+//
+// with r' = v_th (kResetThreshold) or A(t) (kResetAdaptive). kResetZero: the term is -v(t) alpha delta(t+1), v before the
+// reset, and alpha delta(t+1) reaches step t only where there was no spike and the neuron was not held at 0.
+// dL/dw = sum over t of s(t) delta(t + d), gathered at spikes. Where psi is 0 in all lanes, dL/dz is not formed.
+#pragma once
+
+#include "ring.h"
+
+namespace {
+
+template <class L>
+class Backward {
+    using Real = typename L::Real;
+    using Vector = typename L::Vector;
+    using Mask = typename L::Mask;
+    static constexpr int kLanes = L::kLanes, kWidth = L::kWidth, kParts = L::kParts;
+    // With more spikes than this, delta is read as whole vectors and summed over lanes.
+    static constexpr int kFew = 4 * kParts;
+
+    const NeuroLsnnNet& net_;
+    const NeuroLsnnSignals& in_;
+    const NeuroLsnnTape& tape_;
+    const NeuroLsnnGradient& grad_;
+    const std::int64_t n_, n_targets_;
+    const Real *weight_, *decay_, *v_th_, *rho_, *beta_;
+    Real *grad_w_, *grad_bias_;  // of the group
+    Ring<L> ring_;               // delta
+    Real *grad_a_, *grad_z_;     // (n_neurons, lanes)
+    Reach from_inputs_, from_neurons_;
+    std::int64_t block_ = 0, first_ = 0, n_samples_ = 0;
+
+  public:
+    // delta(t) is written while others still read delta(t + 1) .. delta(t + max delay).
+    static std::int64_t n_slots(const NeuroLsnnNet& net) {
+        return (net.max_delay_in > net.max_delay ? net.max_delay_in : net.max_delay) + 1;
+    }
+
+    static std::int64_t bytes(const NeuroLsnnNet& net) {
+        const std::int64_t targets = net.n_neurons + net.n_readouts;
+        return Parts::size<Real>(n_slots(net) * targets * kLanes) + 2 * Parts::size<Real>(net.n_neurons * kLanes) +
+               Parts::size<std::int32_t>(net.n_synapses);
+    }
+
+    Backward(const NeuroLsnnNet& net, const NeuroLsnnSignals& in, const NeuroLsnnTape& tape, const NeuroLsnnGradient& grad,
+             std::int64_t group, char* scratch)
+        : net_(net), in_(in), tape_(tape), grad_(grad), n_(net.n_neurons), n_targets_(net.n_neurons + net.n_readouts),
+          weight_(static_cast<const Real*>(net.weight)), decay_(static_cast<const Real*>(net.decay)),
+          v_th_(static_cast<const Real*>(net.v_th)), rho_(static_cast<const Real*>(net.rho)),
+          beta_(static_cast<const Real*>(net.beta)),
+          grad_w_(static_cast<Real*>(grad.weight) + group * net.n_synapses),
+          grad_bias_(grad.bias ? static_cast<Real*>(grad.bias) + group * n_targets_ : nullptr) {
+        Parts parts(scratch);
+        const std::int64_t slot = n_targets_ * kLanes;
+        ring_ = Ring<L>{parts.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
+        grad_a_ = parts.take<Real>(n_ * kLanes);
+        grad_z_ = parts.take<Real>(n_ * kLanes);
+        std::int32_t* offset = parts.take<std::int32_t>(net.n_synapses);
+        from_inputs_ = find_reach(net, 0, net.n_inputs, slot, kLanes, offset);
+        from_neurons_ = find_reach(net, net.n_inputs, net.n_inputs + n_, slot, kLanes, offset);
+    }
+
+    void run(std::int64_t block) {
+        block_ = block;
+        first_ = block * kLanes;
+        n_samples_ = in_.batch - first_ < kLanes ? in_.batch - first_ : kLanes;
+        for (std::int64_t k = 0; k < ring_.size; ++k) ring_.values[k] = 0;
+        for (std::int64_t k = 0; k < n_ * kLanes; ++k) grad_a_[k] = 0;
+        for (std::int64_t t = in_.steps - 1; t >= 0; --t) {
+            read_grad_z(t);
+            for (std::int64_t p = 0; p < net_.n_stretches; ++p)
+                from_neurons_.delay < 0 ? stretch<false>(t, p) : stretch<true>(t, p);
+            readouts(t);
+            from_inputs_.delay < 0 ? inputs<false>(t) : inputs<true>(t);
+            if (grad_bias_) biases(t);
+        }
+    }
+
+  private:
+    // Lay dL/dz of step t out in lanes.
+    void read_grad_z(std::int64_t t) {
+        const Real *dense = static_cast<const Real*>(grad_.z), *spikes = static_cast<const Real*>(grad_.n_spikes);
+        if (!dense && (!spikes || !grad_.by_sample)) return;
+        if (!dense && t != in_.steps - 1) return;  // the same at every step
+        for (std::int64_t b = 0; b < n_samples_; ++b) {
+            const Real* row = dense ? dense + ((first_ + b) * in_.steps + t) * n_ : nullptr;
+            const Real* count = spikes ? spikes + (grad_.by_sample ? (first_ + b) * n_ : 0) : nullptr;
+            for (std::int64_t j = 0; j < n_; ++j)
+                grad_z_[j * kLanes + b] = (row ? row[j] : Real{0}) + (count ? count[j] : Real{0});
+        }
+    }
+
+    // Return what reaches dL/dz of neuron j from outside.
+    Vector outside(std::int64_t j, int q) const {
+        if (grad_.z || (grad_.n_spikes && grad_.by_sample)) return load<Vector>(grad_z_ + j * kLanes + q * kWidth);
+        return L::spread(grad_.n_spikes ? static_cast<const Real*>(grad_.n_spikes)[j] : Real{0});
+    }
+
+    template <bool kOneDelay>
+    void stretch(std::int64_t t, std::int64_t p) {
+        const Way<L, kOneDelay> reach(ring_, from_neurons_, t);
+        const bool adaptive = net_.adaptive[p] != 0;
+        switch (net_.reset[p]) {
+            case kResetAdaptive: neurons<kResetAdaptive, true>(reach, t, p); break;
+            case kResetZero: adaptive ? neurons<kResetZero, true>(reach, t, p) : neurons<kResetZero, false>(reach, t, p); break;
+            default: adaptive ? neurons<kResetThreshold, true>(reach, t, p) : neurons<kResetThreshold, false>(reach, t, p);
+        }
+    }
+
+    template <std::int32_t kReset, bool kAdaptive, class Reaching>
+    void neurons(const Reaching& reach, std::int64_t t, std::int64_t p) {
+        const std::int64_t step = block_ * in_.steps + t;
+        const Real* after = ring_.slot(t + 1);
+        Real* here = ring_.slot(t);
+        for (std::int64_t j = net_.stretch[p]; j < net_.stretch[p + 1]; ++j) {
+            const Real* tape = static_cast<const Real*>(tape_.psi) + (step * n_ + j) * kLanes;
+            const std::uint32_t spiked = tape_.fired[step * n_ + j];
+            Vector grad[kParts];
+            for (int q = 0; q < kParts; ++q) grad[q] = outside(j, q);
+            if (any<L>(tape)) spread_back(reach, net_.n_inputs + j, grad);
+            if (spiked) gather(reach, net_.n_inputs + j, spiked);
+            const std::int64_t kept = step * net_.kept[net_.n_stretches] + net_.kept[p] + j - net_.stretch[p];
+            const Vector peak = L::spread(static_cast<Real>(net_.dampening) / v_th_[j]);
+            for (int q = 0; q < kParts; ++q) {
+                const std::int64_t at = j * kLanes + q * kWidth;
+                const Vector next = load<Vector>(after + at), psi = load<Vector>(tape + q * kWidth) * peak;
+                const Mask z = L::expand(spiked, q);
+                Vector flow = L::spread(decay_[j]) * next, g = grad[q];
+                if constexpr (kAdaptive) g = g + load<Vector>(grad_a_ + at);
+                if constexpr (kReset == kResetThreshold) g = g - L::spread(v_th_[j]) * next;
+                if constexpr (kReset == kResetAdaptive) g = g - state(kept, q) * next;
+                if constexpr (kReset == kResetZero) {
+                    g = g - state(kept, q) * flow;
+                    flow = L::only(~(z | L::expand(tape_.blocked[kept], q)), flow);
+                }
+                g = g * psi;
+                store(here + at, flow + g);
+                if constexpr (kReset == kResetAdaptive) g = g + L::only(z, next);
+                if constexpr (kAdaptive)
+                    store(grad_a_ + at, L::spread(rho_[j]) * load<Vector>(grad_a_ + at) - L::spread(beta_[j]) * g);
+            }
+        }
+    }
+
+    Vector state(std::int64_t kept, int q) const {
+        return load<Vector>(static_cast<const Real*>(tape_.state) + kept * kLanes + q * kWidth);
+    }
+
+    // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself.
+    template <class Reaching>
+    void spread_back(const Reaching& reach, std::int64_t source, Vector* grad) const {
+        constexpr int kSums = kParts < 4 ? 4 / kParts : 1;
+        Vector sum[kSums][kParts] = {};
+        std::int64_t s = net_.row[source];
+        const std::int64_t end = net_.row[source + 1];
+        for (; s + kSums <= end; s += kSums)
+            for (int k = 0; k < kSums; ++k) add(reach(s + k), weight_[s + k], sum[k]);
+        for (; s < end; ++s) add(reach(s), weight_[s], sum[0]);
+        for (int k = 0; k < kSums; ++k)
+            for (int q = 0; q < kParts; ++q) grad[q] = grad[q] + sum[k][q];
+    }
+
+    static void add(const Real* delta, Real weight, Vector* sum) {
+        const Vector w = L::spread(weight);
+        for (int q = 0; q < kParts; ++q) sum[q] = sum[q] + w * load<Vector>(delta + q * kWidth);
+    }
+
+    // dL/dw of the synapses of a source += delta(t + d), in the lanes where it spiked.
+    template <class Reaching>
+    void gather(const Reaching& reach, std::int64_t source, std::uint32_t lanes) const {
+        const std::int64_t from = net_.row[source], to = net_.row[source + 1];
+        if (__builtin_popcount(lanes) <= kFew) {
+            for (; lanes; lanes &= lanes - 1) {
+                const int b = __builtin_ctz(lanes);
+                for (std::int64_t s = from; s < to; ++s) grad_w_[s] += reach(s)[b];
+            }
+            return;
+        }
+        Mask where[kParts];
+        for (int q = 0; q < kParts; ++q) where[q] = L::expand(lanes, q);
+        for (std::int64_t s = from; s < to; ++s) {
+            const Real* delta = reach(s);
+            Vector sum{};
+            for (int q = 0; q < kParts; ++q) sum = sum + L::only(where[q], load<Vector>(delta + q * kWidth));
+            grad_w_[s] += total(sum);
+        }
+    }
+
+    static Real total(Vector x) {
+        Real sum = 0;
+        for (int k = 0; k < kWidth; ++k) sum += x[k];
+        return sum;
+    }
+
+    void readouts(std::int64_t t) {
+        const Real *after = ring_.slot(t + 1), *dense = static_cast<const Real*>(grad_.y);
+        Real* here = ring_.slot(t);
+        const std::int64_t n_out = n_targets_ - n_;
+        for (std::int64_t j = n_; j < n_targets_; ++j)
+            for (int k = 0; k < kLanes; ++k) here[j * kLanes + k] = decay_[j] * after[j * kLanes + k];
+        if (!dense) return;
+        for (std::int64_t b = 0; b < n_samples_; ++b) {
+            const Real* row = dense + ((first_ + b) * in_.steps + t) * n_out;
+            for (std::int64_t j = 0; j < n_out; ++j) here[(n_ + j) * kLanes + b] += row[j];
+        }
+    }
+
+    template <bool kOneDelay>
+    void inputs(std::int64_t t) {
+        const Way<L, kOneDelay> reach(ring_, from_inputs_, t);
+        const std::uint32_t* sent = tape_.sent + (block_ * in_.steps + t) * in_.n_spiking;
+        for (std::int64_t i = 0; i < in_.n_spiking; ++i)
+            if (sent[i]) gather(reach, in_.spiking_source[i], sent[i]);
+        for (std::int64_t c = 0; c < in_.n_currents; ++c) {
+            const std::int64_t source = in_.current_source[c];
+            alignas(64) Real u[kLanes] = {};
+            for (std::int64_t b = 0; b < n_samples_; ++b)
+                u[b] = static_cast<const Real*>(in_.currents)[((first_ + b) * in_.steps + t) * in_.n_currents + c];
+            for (std::int64_t s = net_.row[source]; s < net_.row[source + 1]; ++s) {
+                const Real* delta = reach(s);
+                Vector sum{};
+                for (int q = 0; q < kParts; ++q)
+                    sum = sum + load<Vector>(u + q * kWidth) * load<Vector>(delta + q * kWidth);
+                grad_w_[s] += total(sum);
+            }
+        }
+    }
+
+    void biases(std::int64_t t) {
+        const Real* here = ring_.slot(t);
+        for (std::int64_t j = 0; j < n_targets_; ++j) {
+            Real sum = 0;
+            for (std::int64_t b = 0; b < n_samples_; ++b) sum += here[j * kLanes + b];
+            grad_bias_[j] += sum;
+        }
+    }
+};
+
+}  // namespace

@@ -1,0 +1,133 @@
+// Vectors of lanes in the compiler's own vector types, so that one source serves every instruction set.
+//
+// Everything is in an unnamed namespace: this file is compiled once for each instruction set, and no function of one may
+// stand in for that of another. For the same reason nothing here comes from the standard library but <cstdint>.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class Real>
+struct IntegerOf;
+template <>
+struct IntegerOf<float> { using type = std::int32_t; };
+template <>
+struct IntegerOf<double> { using type = std::int64_t; };
+
+template <class T>
+inline T load(const void* from) {
+    T x;
+    __builtin_memcpy(&x, from, sizeof x);
+    return x;
+}
+
+template <class T>
+inline void store(void* to, T x) {
+    __builtin_memcpy(to, &x, sizeof x);
+}
+
+// A block of kLanes samples as kParts vectors of kWidth lanes.
+template <class R, int kLanes_>
+struct Lanes {
+    using Real = R;
+    using Integer = typename IntegerOf<R>::type;
+    static constexpr int kLanes = kLanes_;
+    static constexpr int kWidth = kVectorBytes / int(sizeof(R)) < kLanes ? kVectorBytes / int(sizeof(R)) : kLanes;
+    static constexpr int kParts = kLanes / kWidth;
+    typedef Real Vector __attribute__((vector_size(kWidth * sizeof(Real))));
+    typedef Integer Mask __attribute__((vector_size(kWidth * sizeof(Real))));  // all bits set, or none
+
+    static Vector spread(Real x) { return x - Vector{}; }
+
+    // Expand the bits of part q of a block to a mask.
+    static Mask expand(std::uint32_t bits, int q) {
+        Mask lane{};
+        for (int i = 0; i < kWidth; ++i) lane[i] = Integer{1} << i;
+        const Mask all = static_cast<Integer>((bits >> (q * kWidth)) & (kWidth == 32 ? ~0u : (1u << (kWidth % 32)) - 1)) - Mask{};
+        return (all & lane) != 0;
+    }
+
+    static Vector only(Mask where, Vector x) { return (Vector)((Mask)x & where); }
+
+    // Gather the sign bits of a mask.
+    static std::uint32_t bits(Mask m);
+};
+
+template <class R, int L>
+inline std::uint32_t Lanes<R, L>::bits(Mask m) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+    if constexpr (sizeof(m) == 64 && sizeof(R) == 4) return _mm512_movepi32_mask((__m512i)m);
+    if constexpr (sizeof(m) == 64 && sizeof(R) == 8) return _mm512_movepi64_mask((__m512i)m);
+#endif
+#if defined(__AVX2__)
+    if constexpr (sizeof(m) == 32 && sizeof(R) == 4) return static_cast<std::uint32_t>(_mm256_movemask_ps((__m256)m));
+    if constexpr (sizeof(m) == 32 && sizeof(R) == 8) return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)m));
+#endif
+#if defined(__SSE2__)
+    if constexpr (sizeof(m) == 16 && sizeof(R) == 4) return static_cast<std::uint32_t>(_mm_movemask_ps((__m128)m));
+    if constexpr (sizeof(m) == 16 && sizeof(R) == 8) return static_cast<std::uint32_t>(_mm_movemask_pd((__m128d)m));
+#endif
+    std::uint32_t found = 0;
+    for (int i = 0; i < kWidth; ++i) found |= static_cast<std::uint32_t>(m[i] & 1) << i;
+    return found;
+}
+
+// Tell whether any number of a block is not zero; there is no -0 among them.
+template <class L>
+inline bool any(const typename L::Real* block) {
+    typename L::Mask found{};
+    for (int q = 0; q < L::kParts; ++q) found |= load<typename L::Mask>(block + q * L::kWidth);
+    typename L::Integer sum = 0;
+    for (int k = 0; k < L::kWidth; ++k) sum |= found[k];
+    return sum != 0;
+}
+
+// Zeroed memory for one block's state, on a boundary of 64 bytes.
+class Scratch {
+  public:
+    explicit Scratch(std::size_t bytes) : memory_(static_cast<char*>(__builtin_malloc(bytes + 64))) {
+        if (memory_) __builtin_memset(memory_, 0, bytes + 64);
+    }
+    ~Scratch() { __builtin_free(memory_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    explicit operator bool() const { return memory_ != nullptr; }
+    char* begin() const {
+        return memory_ + (64 - reinterpret_cast<std::uintptr_t>(memory_) % 64) % 64;
+    }
+
+  private:
+    char* memory_;
+};
+
+// Hand out the parts of a Scratch, each on a boundary of 64 bytes.
+class Parts {
+  public:
+    explicit Parts(char* begin) : next_(begin) {}
+    template <class T>
+    T* take(std::int64_t n) {
+        T* here = reinterpret_cast<T*>(next_);
+        next_ += size<T>(n);
+        return here;
+    }
+    template <class T>
+    static std::int64_t size(std::int64_t n) { return (n * std::int64_t(sizeof(T)) + 63) / 64 * 64; }
+
+  private:
+    char* next_;
+};
+
+}  // namespace
