@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from neuro.recipe import Recipe
     from neuro.tasks import Task
-    from neuro.train import FitResult
+    from neuro.train import FitResult, Group, Score
 
 _TEST_SAMPLES = 2000
 """Most samples of a test set that are scored after training; the line says how many of how many."""
@@ -36,7 +37,10 @@ def train(
         int | None, typer.Option("--seed", min=0, help="Seed of the run, in place of the recipe's.")
     ] = None,
 ) -> None:
-    """Train what a recipe describes; Ctrl-C ends it with a checkpoint that --resume goes on from."""
+    """Train what a recipe describes; Ctrl-C ends it with a checkpoint that --resume goes on from.
+
+    In several processes, each with its share of every batch: torchrun --nproc-per-node 2 --no-python neuro train RECIPE.
+    """
     from neuro import __version__
     from neuro.cli import options
     from neuro.cli.overrides import override
@@ -51,20 +55,29 @@ def train(
         "task": options.task_note(chosen.task.name, chosen.task.params),
     }
     from neuro.cli.origin import origin
-    from neuro.train import fit  # torch: after all that can be wrong in the recipe and the data
+    from neuro.train import fit, joined  # torch: after all that can be wrong in the recipe and the data
 
-    start, template, quantized = origin(chosen, task, folder, resume)
-    typer.echo(f"{chosen.name}: {_plan(chosen)}, into {folder}")
-    if quantized:
-        typer.echo(quantized)
-    result = fit(
-        task, folder, model=chosen.model, train=chosen.train, deep_r=chosen.deep_r, seed=chosen.seed, resume=resume,
-        echo=typer.echo, notes=notes, start=start, template=template,
-    )  # fmt: skip
-    if result.stopped == "interrupted":
-        typer.echo(f"interrupted after step {result.iterations}; nothing is lost. Go on with: --resume", err=True)
-        raise typer.Exit(130)
-    _sum_up(chosen, task, result, folder)
+    with joined() as group:
+        say = typer.echo if group.chief else _say_nothing
+        start, template, quantized = group.together("start of the run", lambda: origin(chosen, task, folder, resume))
+        together = f", by {group.size} processes" if group.size > 1 else ""
+        say(f"{chosen.name}: {_plan(chosen)}, into {folder}{together}")
+        if quantized:
+            say(quantized)
+        result = fit(
+            task, folder, model=chosen.model, train=chosen.train, deep_r=chosen.deep_r, seed=chosen.seed, resume=resume,
+            echo=say, notes=notes, start=start, template=template, group=group,
+        )  # fmt: skip
+        if result.stopped == "interrupted":
+            say(f"interrupted after step {result.iterations}; nothing is lost. Go on with: --resume", err=True)
+            raise typer.Exit(130)
+        test, limit = _test(chosen, task, result, group)
+    if group.chief:
+        _sum_up(chosen, task, result, folder, test, limit)
+
+
+def _say_nothing(message: str, err: bool = False) -> None:
+    """Take a line that rank 0 prints."""
 
 
 def _plan(recipe: Recipe) -> str:
@@ -77,23 +90,30 @@ def _plan(recipe: Recipe) -> str:
     return f"{net} on {recipe.task.name}, up to {t.iterations} steps of {t.batch} samples, seed {recipe.seed}"
 
 
-def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path) -> None:
+def _test(recipe: Recipe, task: Task, result: FitResult, group: Group) -> tuple[Score, int]:
+    """Score a model on the test set, or the start of a large one; return the score and how many samples it is of."""
     from neuro.cli import console
     from neuro.train import evaluate
 
+    limit = min(task.sizes["test"] or _TEST_SAMPLES, _TEST_SAMPLES)
+    batch = max(recipe.train.batch, 256)
+    with console.progress("test") if group.chief else nullcontext() as tell:
+        if tell is not None:
+            tell(0, 0, f"scoring {limit} test samples")
+        score = evaluate(result.model, task, "test", limit=limit, batch=batch, seed=recipe.seed, group=group)
+    return score, limit
+
+
+def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path, test: Score, limit: int) -> None:
     why = {"finished": "all steps done", "patience": "no better for long", "accuracy": "good enough"}[result.stopped]
     typer.echo(f"ended after step {result.iterations}: {why}; {_minutes(folder):.1f} minutes of training steps")
     if result.best is not None:
         typer.echo(
             f"best validation {100 * result.best.accuracy:.1f} % at step {result.best_iteration}; its weights are kept"
         )
+    rate = "" if test.rate_hz is None else f", mean rate {test.rate_hz:.1f} Hz"
     size = task.sizes["test"] or _TEST_SAMPLES
-    limit = min(size, _TEST_SAMPLES)
-    with console.progress("test") as tell:
-        tell(0, 0, f"scoring {limit} test samples")
-        score = evaluate(result.model, task, "test", limit=limit, batch=max(recipe.train.batch, 256), seed=recipe.seed)
-    rate = "" if score.rate_hz is None else f", mean rate {score.rate_hz:.1f} Hz"
-    typer.echo(f"test {100 * score.accuracy:.1f} % of {score.n_decisions} decisions in {limit} of {size} samples{rate}")
+    typer.echo(f"test {100 * test.accuracy:.1f} % of {test.n_decisions} decisions in {limit} of {size} samples{rate}")
     if recipe.model.kind in ("lsnn", "lif"):
         typer.echo(f"next: neuro export {folder} -o {folder / 'graph.h5'}")
 

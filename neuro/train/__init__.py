@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neuro.train.loop import FitResult, fit
     from neuro.train.lsnn import LSNN, Output
     from neuro.train.lstm import LSTMClassifier, RNNClassifier
+    from neuro.train.parallel import Group, joined
     from neuro.train.quantized import QuantizedLSNN, Template
     from neuro.train.start import Start, prepare, read_start
 
@@ -28,6 +29,7 @@ __all__ = [
     "DeepRConfig",
     "ExportReport",
     "FitResult",
+    "Group",
     "LSTMClassifier",
     "Matrix",
     "ModelConfig",
@@ -43,6 +45,7 @@ __all__ = [
     "dale_signs",
     "evaluate",
     "fit",
+    "joined",
     "load_run",
     "prepare",
     "read_run",
@@ -64,6 +67,8 @@ _MODULE_OF = {
     "to_graph": "export",
     "FitResult": "loop",
     "fit": "loop",
+    "Group": "parallel",
+    "joined": "parallel",
     "LSNN": "lsnn",
     "Output": "lsnn",
     "Start": "start",

@@ -32,12 +32,17 @@ def decision_loss(logits: Tensor, targets: Tensor, scale: float) -> Tensor:
     Parameters: logits, (batch, K, n_out); targets, (batch, K), -1 where there is no decision; scale, applied to the logits
     before the softmax.
     """
-    return functional.cross_entropy(scale * logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
+    return decision_losses(logits, targets, scale) / (targets >= 0).sum()
+
+
+def decision_losses(logits: Tensor, targets: Tensor, scale: float) -> Tensor:
+    """Return the sum that `decision_loss` is the mean of; 0 where no decision was asked for."""
+    return functional.cross_entropy(scale * logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
 
 
 def rates_hz(n_spikes: Tensor, steps: int, dt_ms: float) -> Tensor:
     """Return the mean rate of each neuron in Hz, (n,), from its spikes in each sample, (batch, n), of so many steps."""
-    return n_spikes.mean(0) * (1000.0 / (dt_ms * steps))
+    return n_spikes.sum(0) * (1000.0 / (dt_ms * steps * n_spikes.shape[0]))
 
 
 def rate_loss(rate_hz: Tensor, target_hz: float) -> Tensor:
