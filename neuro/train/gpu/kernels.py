@@ -1,0 +1,348 @@
+"""Step a whole sequence on a GPU: the kernels, in Triton.
+
+One program owns a few samples and all their neurons, so that nothing but a barrier inside the program separates two steps. Tensors of
+a block of samples lie as (steps, rows, samples). Spikes are bits: one byte for a row and step holds those of up to 8 samples, so one
+load serves a synapse in all of them, and a delay is only another place to read.
+
+In every kernel `sent`, `words` and so on point at the row of the present step and move by one row a step. `first`, `index` and `weight`
+are a `layout.Table`. TILE rows by SAMPLES samples are the tile that a program works on.
+"""
+
+# mypy: disable-error-code="untyped-decorator, no-untyped-def"
+# Triton gives annotations of arguments a meaning of its own.
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+ADAPTIVE = tl.constexpr(1)
+ZERO = tl.constexpr(2)
+RESET_CODE = {"threshold": 0, "adaptive": ADAPTIVE.value, "zero": ZERO.value}
+"""How the kernels name resets."""
+QUANTUM = tl.constexpr(32767)
+"""Steps of a psi that is stored in 16 bits: relative to its peak it lies in [0, 1], so a fixed point serves it better than a float."""
+
+
+@triton.jit
+def _add_arriving(
+    total, sent, index, weight, low, high, lane,
+    sample, TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr, GROUP: tl.constexpr,
+):  # fmt: skip
+    """Return total (TILE, SAMPLES) and the sum over the stretches low..high of weight times what was sent."""
+    for k in range(low, high, GROUP):
+        for u in tl.static_range(GROUP):
+            slot = (k + u) * TILE + lane
+            place = tl.load(index + slot).to(tl.int32)
+            w = tl.load(weight + slot)
+            if BITS:
+                bit = (tl.load(sent + place).to(tl.int32) >> sample) & 1
+                total += tl.where(bit > 0, w, 0.0)
+            else:
+                total += w * tl.load(sent + place * SAMPLES + sample)
+    return total
+
+
+@triton.jit
+def _fire(
+    v, a, r, z, wait, current,
+    alpha, v_th, rho, beta, n_ref, reset,
+):  # fmt: skip
+    """Do the step of `dynamics.neuron_step`; r is what the last spike takes from v.
+
+    Returns v, a, r, z, wait; psi in units of its peak, -1 where reset "zero" holds v at 0; and what the gradient reads besides: A of
+    reset "adaptive", else v before its reset.
+    """
+    a = rho * a + z
+    threshold = v_th + beta * a
+    free = wait == 0
+    held = tl.where(free | (reset != ZERO), (alpha * v + current) - r, 0.0)
+    z = tl.where((held > threshold) & free, 1.0, 0.0).to(v.dtype)
+    psi = tl.maximum(1.0 - tl.abs((held - threshold) / v_th), 0.0)
+    psi = tl.where(free, psi, tl.where(reset == ZERO, -1.0, 0.0))
+    extra = tl.where(reset == ADAPTIVE, threshold, held)
+    r = z * tl.where(reset == ADAPTIVE, threshold, tl.where(reset == ZERO, 0.0, v_th))
+    v = tl.where((reset == ZERO) & (z > 0), 0.0, held)
+    wait = tl.where(z > 0, n_ref, tl.maximum(wait - 1, 0))
+    return v, a, r, z, wait, psi, extra
+
+
+@triton.jit
+def _constants(real, whole, rows, n_padded):
+    """Return alpha, v_th, rho, beta, bias, n_ref and reset of rows, (TILE, 1) each; rows past the last have v_th 1, else 0."""
+    alpha, v_th = tl.load(real + rows), tl.load(real + n_padded + rows)
+    rho, beta = tl.load(real + 2 * n_padded + rows), tl.load(real + 3 * n_padded + rows)
+    bias = tl.load(real + 4 * n_padded + rows)
+    n_ref, reset = tl.load(whole + rows), tl.load(whole + n_padded + rows)
+    return alpha, v_th, rho, beta, bias, n_ref, reset
+
+
+@triton.jit
+def _load_state(state, at, here, size):
+    """Return v, a, r, z of a tile."""
+    v, a = tl.load(state + at, mask=here, other=0.0), tl.load(state + size + at, mask=here, other=0.0)
+    r, z = tl.load(state + 2 * size + at, mask=here, other=0.0), tl.load(state + 3 * size + at, mask=here, other=0.0)
+    return v, a, r, z
+
+
+@triton.jit
+def _store_state(
+    state, at, here, size,
+    v, a, r, z,
+):  # fmt: skip
+    """Keep v, a, r, z of a tile."""
+    tl.store(state + at, v, mask=here)
+    tl.store(state + size + at, a, mask=here)
+    tl.store(state + 2 * size + at, r, mask=here)
+    tl.store(state + 3 * size + at, z, mask=here)
+
+
+@triton.jit
+def sweep(
+    inputs, words, psi, extra, counts, state, waits,
+    first_in, index_in, weight_in, first_rec, index_rec, weight_rec, real, whole,
+    n, n_padded, n_tiles, steps, input_block, input_row, word_block,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr, GROUP: tl.constexpr,
+    BITS: tl.constexpr, HELD: tl.constexpr, KEEP: tl.constexpr, FIXED: tl.constexpr, EXTRA: tl.constexpr,
+):  # fmt: skip
+    """Run all neurons of a block of samples forward.
+
+    inputs: bits or values; words: spikes; psi, extra: kept for the gradient with KEEP and EXTRA, psi as fixed point with FIXED; counts: spikes
+    of each neuron and sample; state, waits: v, a, r, z and refractory steps left of all tiles, unused where one tile HELD them all;
+    real, whole: constants of the neurons, rows alpha, v_th, rho, beta, bias and n_ref, reset, of n_padded each.
+    """
+    block = tl.program_id(0).to(tl.int64)
+    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    inputs += block * input_block
+    words += block * word_block
+    psi += block * steps * n * SAMPLES
+    extra += block * steps * n * SAMPLES
+    counts += block * n * SAMPLES
+    state += block * 4 * n * SAMPLES
+    waits += block * n * SAMPLES
+    none = tl.zeros([TILE, SAMPLES], dtype=real.dtype.element_ty)
+    v, a, r, z, count = none, none, none, none, none
+    wait = tl.zeros([TILE, SAMPLES], dtype=tl.int32)
+    alpha, v_th, rho, beta, bias, n_ref, reset = _constants(real, whole, lane, n_padded)
+    for _ in range(steps):
+        for tile in range(n_tiles):
+            rows = tile * TILE + lane
+            here = rows < n
+            at = rows * SAMPLES + sample
+            if not HELD:
+                alpha, v_th, rho, beta, bias, n_ref, reset = _constants(real, whole, rows, n_padded)
+                v, a, r, z = _load_state(state, at, here, n * SAMPLES)
+                wait = tl.load(waits + at, mask=here, other=0)
+                count = tl.load(counts + at, mask=here, other=0.0)
+            current = none + bias
+            current = _add_arriving(
+                current, inputs, index_in, weight_in, tl.load(first_in + tile), tl.load(first_in + tile + 1),
+                lane, sample, TILE, SAMPLES, BITS, GROUP,
+            )  # fmt: skip
+            current = _add_arriving(
+                current, words, index_rec, weight_rec, tl.load(first_rec + tile), tl.load(first_rec + tile + 1),
+                lane, sample, TILE, SAMPLES, True, GROUP,
+            )  # fmt: skip
+            v, a, r, z, wait, slope, more = _fire(v, a, r, z, wait, current, alpha, v_th, rho, beta, n_ref, reset)
+            count += z
+            word = tl.sum((z > 0).to(tl.int32) << sample, axis=1, keep_dims=True)
+            tl.store(words + rows, word.to(tl.uint8), mask=here)
+            if KEEP:
+                if FIXED:
+                    tl.store(psi + at, (slope * QUANTUM + 0.5).to(tl.int16), mask=here)
+                else:
+                    tl.store(psi + at, slope, mask=here)
+                if EXTRA:
+                    tl.store(extra + at, more, mask=here)
+            if not HELD:
+                _store_state(state, at, here, n * SAMPLES, v, a, r, z)
+                tl.store(waits + at, wait, mask=here)
+                tl.store(counts + at, count, mask=here)
+        inputs += input_row
+        words += n
+        psi += n * SAMPLES
+        extra += n * SAMPLES
+        tl.debug_barrier()  # the next step reads the spikes that other threads wrote
+    if HELD:
+        tl.store(counts + lane * SAMPLES + sample, count, mask=lane < n)
+
+
+@triton.jit
+def arrive(
+    inputs, words, currents,
+    first_in, index_in, weight_in, first_rec, index_rec, weight_rec, bias,
+    n, n_out, steps, steps_each, input_block, input_row, word_block,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr, GROUP: tl.constexpr, BITS: tl.constexpr,
+):  # fmt: skip
+    """Write the currents of readouts, once all spikes are known: a program takes a block of samples, some steps, a tile."""
+    block, tile = tl.program_id(0).to(tl.int64), tl.program_id(2)
+    start = tl.program_id(1) * steps_each
+    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    rows = tile * TILE + lane
+    here = rows < n_out
+    inputs += block * input_block + start.to(tl.int64) * input_row
+    words += block * word_block + start.to(tl.int64) * n
+    currents += (block * steps + start) * n_out * SAMPLES + rows * SAMPLES + sample
+    own = tl.load(bias + rows, mask=here, other=0.0)
+    for _ in range(start, tl.minimum(start + steps_each, steps)):
+        current = tl.zeros([TILE, SAMPLES], dtype=bias.dtype.element_ty) + own
+        current = _add_arriving(
+            current, inputs, index_in, weight_in, tl.load(first_in + tile), tl.load(first_in + tile + 1),
+            lane, sample, TILE, SAMPLES, BITS, GROUP,
+        )  # fmt: skip
+        current = _add_arriving(
+            current, words, index_rec, weight_rec, tl.load(first_rec + tile), tl.load(first_rec + tile + 1),
+            lane, sample, TILE, SAMPLES, True, GROUP,
+        )  # fmt: skip
+        tl.store(currents, current, mask=here)
+        inputs += input_row
+        words += n
+        currents += n_out * SAMPLES
+
+
+@triton.jit
+def leak(
+    source, target, kappa, n_out, steps, source_block, source_row, target_block, target_row,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr,
+):  # fmt: skip
+    """Let y = kappa y + source run over the steps; negative rows run it back. target may be source."""
+    block = tl.program_id(0).to(tl.int64)
+    rows, sample = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    here = rows < n_out
+    source += block * source_block + rows * SAMPLES + sample
+    target += block * target_block + rows * SAMPLES + sample
+    decay = tl.load(kappa + rows, mask=here, other=0.0)
+    y = tl.zeros([TILE, SAMPLES], dtype=kappa.dtype.element_ty)
+    for _ in range(steps):
+        y = decay * y + tl.load(source, mask=here, other=0.0)
+        tl.store(target, y, mask=here)
+        source += source_row
+        target += target_row
+
+
+@triton.jit
+def _through_reset(
+    grad, after, kept, z, psi, extra,
+    v_th, reset,
+):  # fmt: skip
+    """Return dL/dz with what reaches it through the reset, and the part of alpha delta(t + 1), `kept`, that passes the step."""
+    grad -= tl.where(reset == ZERO, extra * kept, tl.where(reset == ADAPTIVE, extra, v_th) * after)
+    return grad, tl.where((reset == ZERO) & ((z > 0) | (psi < 0)), 0.0, kept)
+
+
+@triton.jit
+def unsweep(
+    delta, words, psi, extra, grad_counts, grad_z, state, first, index, weight, real, whole, dampening,
+    n, n_targets, n_padded, n_tiles, steps, delta_block, word_block,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr, GROUP: tl.constexpr,
+    HELD: tl.constexpr, FIXED: tl.constexpr, EXTRA: tl.constexpr, DENSE: tl.constexpr,
+):  # fmt: skip
+    """Run all neurons of a block of samples backward: the equations of `neuro.train.unsweep`.
+
+    delta: dL/dI, that of readouts is there already, and zeros after the last step; all tensors point at the first step. grad_counts: dL/d(spikes of
+    a neuron in a sample); grad_z: with DENSE dL/dz of every step besides; state: dL/da of all tiles, unused where one tile HELD them all.
+    """
+    block = tl.program_id(0).to(tl.int64)
+    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    last = block * 0 + steps - 1
+    delta += block * delta_block + last * n_targets * SAMPLES
+    words += block * word_block + last * n
+    psi += (block * steps + last) * n * SAMPLES
+    extra += (block * steps + last) * n * SAMPLES
+    grad_z += (block * steps + last) * n * SAMPLES
+    grad_counts += block * n * SAMPLES
+    state += block * n * SAMPLES
+    grad_a = tl.zeros([TILE, SAMPLES], dtype=real.dtype.element_ty)
+    alpha, v_th, rho, beta, _bias, _n_ref, reset = _constants(real, whole, lane, n_padded)
+    for _ in range(steps):
+        for tile in range(n_tiles):
+            rows = tile * TILE + lane
+            here = rows < n
+            at = rows * SAMPLES + sample
+            if not HELD:
+                alpha, v_th, rho, beta, _bias, _n_ref, reset = _constants(real, whole, rows, n_padded)
+                grad_a = tl.load(state + at, mask=here, other=0.0)
+            slope = tl.load(psi + at, mask=here, other=0).to(grad_a.dtype)
+            word = tl.load(words + rows, mask=here, other=0).to(tl.int32)
+            z = ((word >> sample) & 1).to(grad_a.dtype)
+            after = tl.load(delta + n_targets * SAMPLES + at, mask=here, other=0.0)
+            grad = grad_a + tl.load(grad_counts + at, mask=here, other=0.0)
+            if DENSE:
+                grad += tl.load(grad_z + at, mask=here, other=0.0)
+            grad = _add_arriving(
+                grad, delta, index, weight, tl.load(first + tile), tl.load(first + tile + 1),
+                lane, sample, TILE, SAMPLES, False, GROUP,
+            )  # fmt: skip
+            kept = alpha * after
+            if EXTRA:
+                more = tl.load(extra + at, mask=here, other=0.0)
+                grad, kept = _through_reset(grad, after, kept, z, slope, more, v_th, reset)
+            else:
+                grad -= v_th * after
+            if FIXED:
+                slope = slope / QUANTUM
+            flow = tl.maximum(slope, 0.0) * (dampening / v_th) * grad
+            tl.store(delta + at, kept + flow, mask=here)
+            if EXTRA:
+                flow += tl.where(reset == ADAPTIVE, z * after, 0.0)
+            grad_a = rho * grad_a - beta * flow
+            if not HELD:
+                tl.store(state + at, grad_a, mask=here)
+        delta -= n_targets * SAMPLES
+        words -= n
+        psi -= n * SAMPLES
+        extra -= n * SAMPLES
+        grad_z -= n * SAMPLES
+        tl.debug_barrier()  # the step before reads the delta that other threads wrote
+
+
+@triton.jit
+def _sent(sent, place, sample, SAMPLES: tl.constexpr, BITS: tl.constexpr):
+    """Return what the sources at these places sent, (TILE, SAMPLES)."""
+    if BITS:
+        found = (tl.load(sent + place).to(tl.int32) >> sample) & 1
+    else:
+        found = tl.load(sent + place * SAMPLES + sample)
+    return found
+
+
+@triton.jit
+def correlate(
+    sent, delta, index, tile_of_group, partial,
+    n_rows, n_slots, n_blocks, steps, sent_block, sent_row, delta_block, delta_row,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr,
+):  # fmt: skip
+    """Write the gradient of one group of stretches: the sum of what was sent times delta over all steps and some blocks.
+
+    Programs are (group, part); part p takes the blocks p, p + parts ... and writes row p of partial, (parts, n_slots). delta points at
+    the first of the table's rows.
+    """
+    group, part = tl.program_id(0), tl.program_id(1)
+    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    rows = tl.load(tile_of_group + group) * TILE + lane
+    here = rows < n_rows
+    slot = group * 4 * TILE + lane  # layout.GROUP stretches
+    place_0, place_1 = tl.load(index + slot).to(tl.int32), tl.load(index + slot + TILE).to(tl.int32)
+    place_2, place_3 = tl.load(index + slot + 2 * TILE).to(tl.int32), tl.load(index + slot + 3 * TILE).to(tl.int32)
+    none = tl.zeros([TILE, SAMPLES], dtype=delta.dtype.element_ty)
+    sum_0, sum_1, sum_2, sum_3 = none, none, none, none
+    sent += part.to(tl.int64) * sent_block
+    delta += part.to(tl.int64) * delta_block + rows * SAMPLES + sample
+    stride = tl.num_programs(1).to(tl.int64)
+    for _block in range(part, n_blocks, tl.num_programs(1)):
+        now, blame = sent, delta
+        for _ in range(steps):
+            d = tl.load(blame, mask=here, other=0.0)
+            sum_0 += d * _sent(now, place_0, sample, SAMPLES, BITS)
+            sum_1 += d * _sent(now, place_1, sample, SAMPLES, BITS)
+            sum_2 += d * _sent(now, place_2, sample, SAMPLES, BITS)
+            sum_3 += d * _sent(now, place_3, sample, SAMPLES, BITS)
+            now += sent_row
+            blame += delta_row
+        sent += stride * sent_block
+        delta += stride * delta_block
+    partial += part * n_slots + slot
+    tl.store(partial, tl.sum(sum_0, axis=1, keep_dims=True))
+    tl.store(partial + TILE, tl.sum(sum_1, axis=1, keep_dims=True))
+    tl.store(partial + 2 * TILE, tl.sum(sum_2, axis=1, keep_dims=True))
+    tl.store(partial + 3 * TILE, tl.sum(sum_3, axis=1, keep_dims=True))
