@@ -25,29 +25,48 @@ QUANTUM = tl.constexpr(32767)
 
 
 @triton.jit
+def _carried(factor, sent, place, sample, SAMPLES: tl.constexpr, BITS: tl.constexpr):
+    """Return factor times what the sources at these places sent, (TILE, SAMPLES); place is (TILE, 1), sample (1, SAMPLES)."""
+    if BITS:
+        bit = (tl.load(sent + place).to(tl.int32) >> sample) & 1
+        carried = tl.where(bit > 0, factor, 0.0)
+    else:
+        carried = factor * tl.load(sent + place * SAMPLES + sample)
+    return carried
+
+
+@triton.jit
+def _places(index, slot, TILE: tl.constexpr):
+    """Return where a group of stretches reads."""
+    place_0, place_1 = tl.load(index + slot).to(tl.int32), tl.load(index + slot + TILE).to(tl.int32)
+    place_2, place_3 = tl.load(index + slot + 2 * TILE).to(tl.int32), tl.load(index + slot + 3 * TILE).to(tl.int32)
+    return place_0, place_1, place_2, place_3
+
+
+@triton.jit
 def _add_arriving(
-    total, sent, index, weight, low, high, lane,
-    sample, TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr, GROUP: tl.constexpr,
+    total, sent, index, weight, low, high, lane, sample,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
-    """Return total (TILE, SAMPLES) and the sum over the stretches low..high of weight times what was sent."""
-    for k in range(low, high, GROUP):
-        for u in tl.static_range(GROUP):
-            slot = (k + u) * TILE + lane
-            place = tl.load(index + slot).to(tl.int32)
-            w = tl.load(weight + slot)
-            if BITS:
-                bit = (tl.load(sent + place).to(tl.int32) >> sample) & 1
-                total += tl.where(bit > 0, w, 0.0)
-            else:
-                total += w * tl.load(sent + place * SAMPLES + sample)
+    """Return total (TILE, SAMPLES) and the sum over the stretches low..high of weight times what was sent.
+
+    A group of `layout.GROUP` stretches at a time, written out so that its loads are under way together.
+    """
+    for k in range(low, high, 4):
+        slot = k * TILE + lane
+        place_0, place_1, place_2, place_3 = _places(index, slot, TILE)
+        w_0, w_1 = tl.load(weight + slot), tl.load(weight + slot + TILE)
+        w_2, w_3 = tl.load(weight + slot + 2 * TILE), tl.load(weight + slot + 3 * TILE)
+        first = _carried(w_0, sent, place_0, sample, SAMPLES, BITS) + _carried(
+            w_1, sent, place_1, sample, SAMPLES, BITS
+        )
+        last = _carried(w_2, sent, place_2, sample, SAMPLES, BITS) + _carried(w_3, sent, place_3, sample, SAMPLES, BITS)
+        total += first + last
     return total
 
 
 @triton.jit
-def _fire(
-    v, a, r, z, wait, current,
-    alpha, v_th, rho, beta, n_ref, reset,
-):  # fmt: skip
+def _fire(v, a, r, z, wait, current, alpha, v_th, rho, beta, n_ref, reset):
     """Do the step of `dynamics.neuron_step`; r is what the last spike takes from v.
 
     Returns v, a, r, z, wait; psi in units of its peak, -1 where reset "zero" holds v at 0; and what the gradient reads besides: A of
@@ -69,12 +88,12 @@ def _fire(
 
 @triton.jit
 def _constants(real, whole, rows, n_padded):
-    """Return alpha, v_th, rho, beta, bias, n_ref and reset of rows, (TILE, 1) each; rows past the last have v_th 1, else 0."""
+    """Return the constants of rows, (TILE, 1) each: alpha, v_th, rho, beta and a fifth, n_ref, reset."""
     alpha, v_th = tl.load(real + rows), tl.load(real + n_padded + rows)
     rho, beta = tl.load(real + 2 * n_padded + rows), tl.load(real + 3 * n_padded + rows)
-    bias = tl.load(real + 4 * n_padded + rows)
+    fifth = tl.load(real + 4 * n_padded + rows)
     n_ref, reset = tl.load(whole + rows), tl.load(whole + n_padded + rows)
-    return alpha, v_th, rho, beta, bias, n_ref, reset
+    return alpha, v_th, rho, beta, fifth, n_ref, reset
 
 
 @triton.jit
@@ -86,10 +105,7 @@ def _load_state(state, at, here, size):
 
 
 @triton.jit
-def _store_state(
-    state, at, here, size,
-    v, a, r, z,
-):  # fmt: skip
+def _store_state(state, at, here, size, v, a, r, z):
     """Keep v, a, r, z of a tile."""
     tl.store(state + at, v, mask=here)
     tl.store(state + size + at, a, mask=here)
@@ -98,11 +114,22 @@ def _store_state(
 
 
 @triton.jit
+def _keep(psi, extra, at, here, slope, more, FIXED: tl.constexpr, EXTRA: tl.constexpr):
+    """Store what the gradient reads; what is below 0 stays so when it is cut to an integer."""
+    if FIXED:
+        tl.store(psi + at, (slope * QUANTUM + 0.5).to(tl.int16), mask=here)
+    else:
+        tl.store(psi + at, slope, mask=here)
+    if EXTRA:
+        tl.store(extra + at, more, mask=here)
+
+
+@triton.jit
 def sweep(
     inputs, words, psi, extra, counts, state, waits,
     first_in, index_in, weight_in, first_rec, index_rec, weight_rec, real, whole,
     n, n_padded, n_tiles, steps, input_block, input_row, word_block,
-    TILE: tl.constexpr, SAMPLES: tl.constexpr, GROUP: tl.constexpr,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr,
     BITS: tl.constexpr, HELD: tl.constexpr, KEEP: tl.constexpr, FIXED: tl.constexpr, EXTRA: tl.constexpr,
 ):  # fmt: skip
     """Run all neurons of a block of samples forward.
@@ -137,23 +164,18 @@ def sweep(
             current = none + bias
             current = _add_arriving(
                 current, inputs, index_in, weight_in, tl.load(first_in + tile), tl.load(first_in + tile + 1),
-                lane, sample, TILE, SAMPLES, BITS, GROUP,
+                lane, sample, TILE, SAMPLES, BITS,
             )  # fmt: skip
             current = _add_arriving(
                 current, words, index_rec, weight_rec, tl.load(first_rec + tile), tl.load(first_rec + tile + 1),
-                lane, sample, TILE, SAMPLES, True, GROUP,
+                lane, sample, TILE, SAMPLES, True,
             )  # fmt: skip
             v, a, r, z, wait, slope, more = _fire(v, a, r, z, wait, current, alpha, v_th, rho, beta, n_ref, reset)
             count += z
             word = tl.sum((z > 0).to(tl.int32) << sample, axis=1, keep_dims=True)
             tl.store(words + rows, word.to(tl.uint8), mask=here)
             if KEEP:
-                if FIXED:
-                    tl.store(psi + at, (slope * QUANTUM + 0.5).to(tl.int16), mask=here)
-                else:
-                    tl.store(psi + at, slope, mask=here)
-                if EXTRA:
-                    tl.store(extra + at, more, mask=here)
+                _keep(psi, extra, at, here, slope, more, FIXED, EXTRA)
             if not HELD:
                 _store_state(state, at, here, n * SAMPLES, v, a, r, z)
                 tl.store(waits + at, wait, mask=here)
@@ -172,7 +194,7 @@ def arrive(
     inputs, words, currents,
     first_in, index_in, weight_in, first_rec, index_rec, weight_rec, bias,
     n, n_out, steps, steps_each, input_block, input_row, word_block,
-    TILE: tl.constexpr, SAMPLES: tl.constexpr, GROUP: tl.constexpr, BITS: tl.constexpr,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
     """Write the currents of readouts, once all spikes are known: a program takes a block of samples, some steps, a tile."""
     block, tile = tl.program_id(0).to(tl.int64), tl.program_id(2)
@@ -188,11 +210,11 @@ def arrive(
         current = tl.zeros([TILE, SAMPLES], dtype=bias.dtype.element_ty) + own
         current = _add_arriving(
             current, inputs, index_in, weight_in, tl.load(first_in + tile), tl.load(first_in + tile + 1),
-            lane, sample, TILE, SAMPLES, BITS, GROUP,
+            lane, sample, TILE, SAMPLES, BITS,
         )  # fmt: skip
         current = _add_arriving(
             current, words, index_rec, weight_rec, tl.load(first_rec + tile), tl.load(first_rec + tile + 1),
-            lane, sample, TILE, SAMPLES, True, GROUP,
+            lane, sample, TILE, SAMPLES, True,
         )  # fmt: skip
         tl.store(currents, current, mask=here)
         inputs += input_row
@@ -221,10 +243,7 @@ def leak(
 
 
 @triton.jit
-def _through_reset(
-    grad, after, kept, z, psi, extra,
-    v_th, reset,
-):  # fmt: skip
+def _through_reset(grad, after, kept, z, psi, extra, v_th, reset):
     """Return dL/dz with what reaches it through the reset, and the part of alpha delta(t + 1), `kept`, that passes the step."""
     grad -= tl.where(reset == ZERO, extra * kept, tl.where(reset == ADAPTIVE, extra, v_th) * after)
     return grad, tl.where((reset == ZERO) & ((z > 0) | (psi < 0)), 0.0, kept)
@@ -232,15 +251,16 @@ def _through_reset(
 
 @triton.jit
 def unsweep(
-    delta, words, psi, extra, grad_counts, grad_z, state, first, index, weight, real, whole, dampening,
+    delta, words, psi, extra, grad_counts, grad_z, state, first, index, weight, real, whole,
     n, n_targets, n_padded, n_tiles, steps, delta_block, word_block,
-    TILE: tl.constexpr, SAMPLES: tl.constexpr, GROUP: tl.constexpr,
+    TILE: tl.constexpr, SAMPLES: tl.constexpr,
     HELD: tl.constexpr, FIXED: tl.constexpr, EXTRA: tl.constexpr, DENSE: tl.constexpr,
 ):  # fmt: skip
     """Run all neurons of a block of samples backward: the equations of `neuro.train.unsweep`.
 
     delta: dL/dI, that of readouts is there already, and zeros after the last step; all tensors point at the first step. grad_counts: dL/d(spikes of
-    a neuron in a sample); grad_z: with DENSE dL/dz of every step besides; state: dL/da of all tiles, unused where one tile HELD them all.
+    a neuron in a sample); grad_z: with DENSE dL/dz of every step besides; state: dL/da of all tiles, unused where one tile HELD them all;
+    real, whole: as in `sweep`, with the peak of psi in place of the bias.
     """
     block = tl.program_id(0).to(tl.int64)
     lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
@@ -253,14 +273,14 @@ def unsweep(
     grad_counts += block * n * SAMPLES
     state += block * n * SAMPLES
     grad_a = tl.zeros([TILE, SAMPLES], dtype=real.dtype.element_ty)
-    alpha, v_th, rho, beta, _bias, _n_ref, reset = _constants(real, whole, lane, n_padded)
+    alpha, v_th, rho, beta, peak, _n_ref, reset = _constants(real, whole, lane, n_padded)
     for _ in range(steps):
         for tile in range(n_tiles):
             rows = tile * TILE + lane
             here = rows < n
             at = rows * SAMPLES + sample
             if not HELD:
-                alpha, v_th, rho, beta, _bias, _n_ref, reset = _constants(real, whole, rows, n_padded)
+                alpha, v_th, rho, beta, peak, _n_ref, reset = _constants(real, whole, rows, n_padded)
                 grad_a = tl.load(state + at, mask=here, other=0.0)
             slope = tl.load(psi + at, mask=here, other=0).to(grad_a.dtype)
             word = tl.load(words + rows, mask=here, other=0).to(tl.int32)
@@ -271,7 +291,7 @@ def unsweep(
                 grad += tl.load(grad_z + at, mask=here, other=0.0)
             grad = _add_arriving(
                 grad, delta, index, weight, tl.load(first + tile), tl.load(first + tile + 1),
-                lane, sample, TILE, SAMPLES, False, GROUP,
+                lane, sample, TILE, SAMPLES, False,
             )  # fmt: skip
             kept = alpha * after
             if EXTRA:
@@ -281,7 +301,7 @@ def unsweep(
                 grad -= v_th * after
             if FIXED:
                 slope = slope / QUANTUM
-            flow = tl.maximum(slope, 0.0) * (dampening / v_th) * grad
+            flow = tl.maximum(slope, 0.0) * peak * grad
             tl.store(delta + at, kept + flow, mask=here)
             if EXTRA:
                 flow += tl.where(reset == ADAPTIVE, z * after, 0.0)
@@ -294,16 +314,6 @@ def unsweep(
         extra -= n * SAMPLES
         grad_z -= n * SAMPLES
         tl.debug_barrier()  # the step before reads the delta that other threads wrote
-
-
-@triton.jit
-def _sent(sent, place, sample, SAMPLES: tl.constexpr, BITS: tl.constexpr):
-    """Return what the sources at these places sent, (TILE, SAMPLES)."""
-    if BITS:
-        found = (tl.load(sent + place).to(tl.int32) >> sample) & 1
-    else:
-        found = tl.load(sent + place * SAMPLES + sample)
-    return found
 
 
 @triton.jit
@@ -322,8 +332,7 @@ def correlate(
     rows = tl.load(tile_of_group + group) * TILE + lane
     here = rows < n_rows
     slot = group * 4 * TILE + lane  # layout.GROUP stretches
-    place_0, place_1 = tl.load(index + slot).to(tl.int32), tl.load(index + slot + TILE).to(tl.int32)
-    place_2, place_3 = tl.load(index + slot + 2 * TILE).to(tl.int32), tl.load(index + slot + 3 * TILE).to(tl.int32)
+    place_0, place_1, place_2, place_3 = _places(index, slot, TILE)
     none = tl.zeros([TILE, SAMPLES], dtype=delta.dtype.element_ty)
     sum_0, sum_1, sum_2, sum_3 = none, none, none, none
     sent += part.to(tl.int64) * sent_block
@@ -333,10 +342,10 @@ def correlate(
         now, blame = sent, delta
         for _ in range(steps):
             d = tl.load(blame, mask=here, other=0.0)
-            sum_0 += d * _sent(now, place_0, sample, SAMPLES, BITS)
-            sum_1 += d * _sent(now, place_1, sample, SAMPLES, BITS)
-            sum_2 += d * _sent(now, place_2, sample, SAMPLES, BITS)
-            sum_3 += d * _sent(now, place_3, sample, SAMPLES, BITS)
+            sum_0 += _carried(d, now, place_0, sample, SAMPLES, BITS)
+            sum_1 += _carried(d, now, place_1, sample, SAMPLES, BITS)
+            sum_2 += _carried(d, now, place_2, sample, SAMPLES, BITS)
+            sum_3 += _carried(d, now, place_3, sample, SAMPLES, BITS)
             now += sent_row
             blame += delta_row
         sent += stride * sent_block

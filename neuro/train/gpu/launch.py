@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neuro.train.gpu import kernels
-from neuro.train.gpu.layout import GROUP, Structure, Table
+from neuro.train.gpu.layout import Structure, Table
 from neuro.train.sweep import Rows
 
 PROGRAMS = 1024
@@ -97,13 +97,12 @@ def constants(rows: Rows, device: torch.device) -> tuple[Tensor, Tensor, Tensor]
     return real.to(device), whole.to(device), rows.decay[n:, 0].contiguous().to(device)
 
 
-def _lanes(shape: Shape, bias: Tensor | None) -> tuple[Tensor, Tensor, int]:
-    """Return the constants of all lanes of neurons, with the bias, and the number of lanes; idle lanes have v_th 1."""
+def _lanes(shape: Shape, fifth: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return the constants of all lanes, the fifth (n,) at the end, and their number; idle lanes have v_th 1 and else zeros."""
     to_neurons = shape.structure.to_neurons[0]
     n, padded = shape.structure.n_neurons, to_neurons.n_tiles * to_neurons.tile
-    real, whole, _ = constants(shape.rows, to_neurons.first.device)
-    own = torch.zeros_like(real[0]) if bias is None else bias[:n]
-    all_real = torch.nn.functional.pad(torch.cat([real, own[None]]), (0, padded - n))
+    real, whole, _ = constants(shape.rows, fifth.device)
+    all_real = torch.nn.functional.pad(torch.cat([real, fifth[None]]), (0, padded - n))
     all_real[1, n:] = 1
     return all_real, torch.nn.functional.pad(whole, (0, padded - n)), padded
 
@@ -136,7 +135,7 @@ def sweep(
     extra = weights.new_empty(of_all if keep and shape.extra else 1)
     counts = weights.new_zeros(shape.n_blocks, n, samples)
     if n:
-        real, whole, padded = _lanes(shape, bias)
+        real, whole, padded = _lanes(shape, weights.new_zeros(n) if bias is None else bias[:n])
         from_inputs, from_neurons = s.to_neurons
         kernels.sweep[(shape.n_blocks,)](
             sent[:, s.delay_in :], words[:, s.delay_rec :], psi, extra, counts,
@@ -144,7 +143,7 @@ def sweep(
             from_inputs.first, from_inputs.index, from_inputs.fill(weights),
             from_neurons.first, from_neurons.index, from_neurons.fill(weights), real, whole,
             n, padded, from_inputs.n_tiles, shape.steps, sent.stride(0), sent.stride(1), words.stride(0),
-            TILE=from_inputs.tile, SAMPLES=samples, GROUP=GROUP, BITS=spikes, HELD=shape.held, KEEP=keep, FIXED=fixed, EXTRA=shape.extra,
+            TILE=from_inputs.tile, SAMPLES=samples, BITS=spikes, HELD=shape.held, KEEP=keep, FIXED=fixed, EXTRA=shape.extra,
             **shape.options(from_inputs.tile),
         )  # fmt: skip
     return Tape(sent, spikes, words, psi if keep else None, extra if keep and shape.extra else None), counts
@@ -162,7 +161,7 @@ def read(shape: Shape, tape: Tape, weights: Tensor, bias: Tensor | None) -> Tens
             from_inputs.first, from_inputs.index, from_inputs.fill(weights),
             from_neurons.first, from_neurons.index, from_neurons.fill(weights), own,
             s.n_neurons, n_out, shape.steps, STEPS_EACH, tape.sent.stride(0), tape.sent.stride(1), tape.words.stride(0),
-            TILE=from_inputs.tile, SAMPLES=shape.samples, GROUP=GROUP, BITS=tape.spikes, **shape.options(from_inputs.tile),
+            TILE=from_inputs.tile, SAMPLES=shape.samples, BITS=tape.spikes, **shape.options(from_inputs.tile),
         )  # fmt: skip
         _leak(shape, y, y)
     return y
@@ -196,7 +195,8 @@ def unsweep(
         _leak(shape, shape.blocked(grad_y), delta[:, :, n:], back=True)
     if n:
         assert tape.psi is not None
-        real, whole, padded = _lanes(shape, None)
+        peak = shape.rows.dampening / constants(shape.rows, weights.device)[0][1]
+        real, whole, padded = _lanes(shape, peak)
         back = s.backward
         of_counts = (
             weights.new_zeros(shape.n_blocks, n, samples)
@@ -206,9 +206,9 @@ def unsweep(
         of_z = weights.new_empty(1) if grad_z is None else shape.blocked(grad_z)
         kernels.unsweep[(shape.n_blocks,)](
             delta, tape.words[:, s.delay_rec :], tape.psi, weights if tape.extra is None else tape.extra, of_counts, of_z,
-            _state(weights, shape, 1), back.first, back.index, back.fill(weights), real, whole, shape.rows.dampening,
+            _state(weights, shape, 1), back.first, back.index, back.fill(weights), real, whole,
             n, s.n_targets, padded, back.n_tiles, shape.steps, delta.stride(0), tape.words.stride(0),
-            TILE=back.tile, SAMPLES=samples, GROUP=GROUP, HELD=shape.held, FIXED=tape.psi.dtype == torch.int16,
+            TILE=back.tile, SAMPLES=samples, HELD=shape.held, FIXED=tape.psi.dtype == torch.int16,
             EXTRA=shape.extra, DENSE=grad_z is not None, **shape.options(back.tile),
         )  # fmt: skip
     return delta[:, : shape.steps]

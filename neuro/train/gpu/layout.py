@@ -16,7 +16,7 @@ from torch import Tensor
 from neuro.errors import DataError
 
 GROUP = 4
-"""Stretches that are read at once: so many loads are on their way before the first is needed."""
+"""Stretches that are read at once, as the kernels have it written out."""
 HELD_MAX = 512
 """Neurons up to which one tile holds all, its state in registers."""
 TILE = 256

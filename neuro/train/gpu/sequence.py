@@ -102,7 +102,7 @@ def _refuse_unsupported(weights: Tensor, rows: Rows) -> None:
     for name, value in (
         ("w_x (AHP neurons)", rows.w_x),
         ("keep_u (currents with a memory)", rows.keep_u),
-        ("own", rows.own),
+        ("own weights (of a neuron to itself)", rows.own),
     ):
         if value is not None:
             raise UnsupportedError(
