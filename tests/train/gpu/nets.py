@@ -44,10 +44,14 @@ def plain(graph: Graph, inputs: dict[str, Tensor], seed: int = 0) -> Found:
     lists = [model.get_parameter(b.name) for b in model.blocks]
     none = torch.zeros(0, dtype=torch.float64)  # autograd has no gradient for an empty list
     grad_w = torch.cat([none, *(w.grad for w in lists if w.numel())])
-    biases = ((model.bias, model.n_neurons), (model.bias_out, model.n_out))
-    parts = [torch.zeros(n, dtype=torch.float64) if b is None else b.grad for b, n in biases]
-    grad_b = None if model.bias is None and model.bias_out is None else torch.cat(parts)
-    return Found(out.y.detach(), counts.detach(), out.z.detach(), grad_w, grad_b)
+    return Found(out.y.detach(), counts.detach(), out.z.detach(), grad_w, _bias_gradient(model))
+
+
+def _bias_gradient(model: LSNN) -> Tensor | None:
+    if model.bias is None and model.bias_out is None:
+        return None
+    parts = ((model.bias, model.n_neurons), (model.bias_out, model.n_out))
+    return torch.cat([torch.zeros(n, dtype=model.dtype) if b is None else b.grad for b, n in parts])
 
 
 def kernels(
@@ -55,15 +59,13 @@ def kernels(
 ) -> Found:
     """Run the kernels."""
     model = LSNN.from_graph(graph, dtype=dtype)
-    weights, bias = model.weights().detach().requires_grad_(), model._biases()
-    bias = None if bias is None else bias.detach().requires_grad_()
+    weights = model.weights().detach().requires_grad_()
     y, n_spikes, z = gpu.run(
-        model._signal(inputs), weights, bias, model.rows(), structure(model), spikes=True, samples=samples
+        model._signal(inputs), weights, model._biases(), model.rows(), structure(model), spikes=True, samples=samples
     )
     assert z is not None
     loss(y, n_spikes, z, seed).backward()
-    grad_b = None if bias is None else bias.grad[:, 0]
-    return Found(y.detach(), n_spikes.detach(), z, weights.grad, grad_b)
+    return Found(y.detach(), n_spikes.detach(), z.detach(), weights.grad, _bias_gradient(model))
 
 
 def error(found: Tensor, reference: Tensor) -> float:

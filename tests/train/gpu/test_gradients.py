@@ -15,8 +15,8 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 STEPS = 9
 """Enough for delays of 8 steps and two refractory periods; the interpreter takes some 20 ms a step."""
 SEEDS = (
-    *(0, 1, 8, 10, 11, 13, 21, 22, 24, 29, 30, 31, 32, 33, 37, 38, 41, 45),
-    *(46, 48, 54, 59, 60, 65, 66, 70, 72, 73, 80, 90, 93, 106, 114, 119),
+    *(0, 8, 10, 11, 13, 21, 22, 24, 30, 31, 32, 33, 37, 38, 41, 45),
+    *(48, 54, 59, 60, 65, 66, 70, 72, 73, 80, 90, 93, 106, 112, 114, 119),
 )
 """Graphs that spike in the first steps, in float32 and float64 alike."""
 

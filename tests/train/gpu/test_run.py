@@ -98,7 +98,7 @@ def small() -> tuple[LSNN, torch.Tensor]:
     model = LSNN.from_config(
         ModelConfig(n_lif=5, n_alif=4, gain_in=6.0, gain_rec=2.0, delay_max=3, n_ref=2), 6, 2, partial(stream, 3)
     )
-    return model, torch.from_numpy((np.random.default_rng(0).random((5, 8, 6)) < 0.4).astype(np.uint8))
+    return model, torch.from_numpy((np.random.default_rng(0).random((3, 6, 6)) < 0.4).astype(np.uint8))
 
 
 def arguments(model: LSNN, inputs: torch.Tensor, **changes: Any) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def test_what_is_not_finite_is_refused_by_name(name, value):
 def test_what_does_not_fit_is_refused():
     model, inputs = small()
     for changes, match in (
-        ({"inputs": inputs[:, :, :5]}, r"inputs misshapen \(got \(5, 8, 5\); need \(batch, steps, 6\)"),
-        ({"inputs": inputs[:, :0]}, r"inputs misshapen \(got \(5, 0, 6\)"),
+        ({"inputs": inputs[:, :, :5]}, r"inputs misshapen \(got \(3, 6, 5\); need \(batch, steps, 6\)"),
+        ({"inputs": inputs[:, :0]}, r"inputs misshapen \(got \(3, 0, 6\)"),
         ({"weights": torch.zeros(3)}, r"weights misshapen \(got \(3,\); need \(153,\)"),
         ({"bias": torch.zeros(4)}, r"bias misshapen \(got \(4,\); need \(11,\)"),
         ({"samples": 3}, r"samples of a block out of range \(got 3; need 1, 2, 4 or 8"),
