@@ -55,7 +55,7 @@ class Shape:
 
     def unblocked(self, tensor: Tensor) -> Tensor:
         """Return (blocks, steps, rows, samples) as (batch, steps, rows)."""
-        return tensor.permute(0, 3, 1, 2).reshape(-1, *tensor.shape[1:3])[: self.batch]
+        return tensor.permute(0, 3, 1, 2).flatten(0, 1)[: self.batch]
 
     def bits(self, blocked: Tensor) -> Tensor:
         """Return zeros and ones, (blocks, steps, rows, samples), as bytes with one bit a sample, (blocks, steps, rows)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from neuro.graph import Builder, Graph
 from neuro.seeds import stream
 from neuro.train import LSNN, ModelConfig, gpu
 from neuro.train.gpu import layout, sequence
+from neuro.train.twin import unroll
 from tests.train.gpu.nets import error, kernels, plain, structure
 
 TOLERANCE = 1e-9
@@ -92,6 +94,43 @@ def test_places_beyond_16_bits():
     graph = b.build()
     assert structure(LSNN.from_graph(graph)).to_neurons[0].index.dtype == torch.int32
     agree(graph, batch=1, steps=8)
+
+
+@pytest.mark.parametrize("sizes", [(0, 3, 2), (2, 3, 0), (2, 0, 2)], ids=["no inputs", "no readouts", "no neurons"])
+def test_networks_that_lack_a_part(sizes):
+    n_in, n, n_out = sizes
+    b = Builder(seed=1, name="part")
+    names = [
+        *([b.spike_input("in", n_in)] if n_in else []),
+        *([b.lif("lif", n, v_th=0.3, bias=0.2)] if n else []),
+        *([b.li("out", n_out, bias=0.1)] if n_out else []),
+    ]
+    for source, target in itertools.product(names, names):
+        if source != "out" and target != "in":
+            b.connect(source, target, weight=lambda rng, k: rng.normal(0.4, 0.1, k))
+    model = LSNN.from_graph(b.build())
+    inputs = torch.from_numpy((np.random.default_rng(0).random((3, 5, n_in)) < 0.5).astype(np.float64))
+    weights = model.weights().detach().requires_grad_()
+    twin = unroll(inputs, weights, model.wiring(), *model._cells())
+    given = arguments(model, inputs, spikes=True)
+    found = gpu.run(**given)
+    for y, n_spikes in ((twin["y"], twin["z"].sum(1)), found[:2]):
+        (y.square().sum() + n_spikes.square().sum()).backward()
+    assert weights.grad.norm() > 0
+    assert torch.equal(found[2], twin["z"]) and found[0].shape == twin["y"].shape
+    assert error(found[0], twin["y"]) < TOLERANCE
+    assert error(given["weights"].grad, weights.grad) < TOLERANCE
+
+
+def test_each_output_alone_has_its_part_of_the_gradient():
+    model, inputs = small()
+    grads = []
+    for which in ((0,), (1,), (2,), (0, 1, 2)):
+        given = arguments(model, inputs, spikes=True)
+        sum((gpu.run(**given)[k].square().sum() for k in which), torch.zeros(())).backward()
+        grads.append(given["weights"].grad)
+    assert all(g.norm() > 0 for g in grads)
+    assert error(sum(grads[:3]), grads[3].double()) < 1e-5
 
 
 def small() -> tuple[LSNN, torch.Tensor]:
