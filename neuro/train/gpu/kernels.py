@@ -1,11 +1,12 @@
 """Step a whole sequence on a GPU: the kernels, in Triton.
 
-One program owns a few samples and all their neurons, so that nothing but a barrier inside the program separates two steps. Tensors of
-a block of samples lie as (steps, rows, samples). Spikes are bits: one byte for a row and step holds those of up to 8 samples, so one
-load serves a synapse in all of them, and a delay is only another place to read.
+One program owns a block of a few samples and all their neurons, so that nothing but a barrier inside the program separates two steps.
+Numbers lie as (samples, steps, rows). Spikes are bits, (blocks, steps, rows): a byte holds those of up to 8 samples, so one load serves
+a synapse in all of them. A delay is only another place to read, as many rows back or ahead.
 
-In every kernel `sent`, `words` and so on point at the row of the present step and move by one row a step. `first`, `index` and `weight`
-are a `layout.Table`. TILE rows by SAMPLES samples are the tile that a program works on.
+In every kernel `inputs`, `words`, `delta` and so on point at the row of the present step and move by one row a step: bits at one place,
+numbers at SAMPLES of them, (SAMPLES, 1). `first`, `index` and `weight` are a `layout.Table`. SAMPLES samples by TILE rows are the tile that a
+program works on.
 """
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def"
@@ -25,13 +26,13 @@ QUANTUM = tl.constexpr(32767)
 
 
 @triton.jit
-def _carried(factor, sent, place, sample, SAMPLES: tl.constexpr, BITS: tl.constexpr):
-    """Return factor times what the sources at these places sent, (TILE, SAMPLES); place is (TILE, 1), sample (1, SAMPLES)."""
+def _carried(factor, sent, place, sample, BITS: tl.constexpr):
+    """Return factor times what the sources at these places sent, (SAMPLES, TILE); place is (1, TILE), sample (SAMPLES, 1)."""
     if BITS:
         bit = (tl.load(sent + place).to(tl.int32) >> sample) & 1
         carried = tl.where(bit > 0, factor, 0.0)
     else:
-        carried = factor * tl.load(sent + place * SAMPLES + sample)
+        carried = factor * tl.load(sent + place)
     return carried
 
 
@@ -46,9 +47,9 @@ def _places(index, slot, TILE: tl.constexpr):
 @triton.jit
 def _add_arriving(
     total, sent, index, weight, low, high, lane, sample,
-    TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr,
+    TILE: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
-    """Return total (TILE, SAMPLES) and the sum over the stretches low..high of weight times what was sent.
+    """Return total (SAMPLES, TILE) and the sum over the stretches low..high of weight times what was sent.
 
     A group of `layout.GROUP` stretches at a time, written out so that its loads are under way together.
     """
@@ -57,10 +58,8 @@ def _add_arriving(
         place_0, place_1, place_2, place_3 = _places(index, slot, TILE)
         w_0, w_1 = tl.load(weight + slot), tl.load(weight + slot + TILE)
         w_2, w_3 = tl.load(weight + slot + 2 * TILE), tl.load(weight + slot + 3 * TILE)
-        first = _carried(w_0, sent, place_0, sample, SAMPLES, BITS) + _carried(
-            w_1, sent, place_1, sample, SAMPLES, BITS
-        )
-        last = _carried(w_2, sent, place_2, sample, SAMPLES, BITS) + _carried(w_3, sent, place_3, sample, SAMPLES, BITS)
+        first = _carried(w_0, sent, place_0, sample, BITS) + _carried(w_1, sent, place_1, sample, BITS)
+        last = _carried(w_2, sent, place_2, sample, BITS) + _carried(w_3, sent, place_3, sample, BITS)
         total += first + last
     return total
 
@@ -88,7 +87,7 @@ def _fire(v, a, r, z, wait, current, alpha, v_th, rho, beta, n_ref, reset):
 
 @triton.jit
 def _constants(real, whole, rows, n_padded):
-    """Return the constants of rows, (TILE, 1) each: alpha, v_th, rho, beta and a fifth, n_ref, reset."""
+    """Return the constants of rows, (1, TILE) each: alpha, v_th, rho, beta and a fifth, n_ref, reset."""
     alpha, v_th = tl.load(real + rows), tl.load(real + n_padded + rows)
     rho, beta = tl.load(real + 2 * n_padded + rows), tl.load(real + 3 * n_padded + rows)
     fifth = tl.load(real + 4 * n_padded + rows)
@@ -97,38 +96,48 @@ def _constants(real, whole, rows, n_padded):
 
 
 @triton.jit
-def _load_state(state, at, here, size):
+def _load_state(state, rows, here, n):
     """Return v, a, r, z of a tile."""
-    v, a = tl.load(state + at, mask=here, other=0.0), tl.load(state + size + at, mask=here, other=0.0)
-    r, z = tl.load(state + 2 * size + at, mask=here, other=0.0), tl.load(state + 3 * size + at, mask=here, other=0.0)
+    v, a = tl.load(state + rows, mask=here, other=0.0), tl.load(state + n + rows, mask=here, other=0.0)
+    r, z = tl.load(state + 2 * n + rows, mask=here, other=0.0), tl.load(state + 3 * n + rows, mask=here, other=0.0)
     return v, a, r, z
 
 
 @triton.jit
-def _store_state(state, at, here, size, v, a, r, z):
+def _store_state(state, rows, here, n, v, a, r, z):
     """Keep v, a, r, z of a tile."""
-    tl.store(state + at, v, mask=here)
-    tl.store(state + size + at, a, mask=here)
-    tl.store(state + 2 * size + at, r, mask=here)
-    tl.store(state + 3 * size + at, z, mask=here)
+    tl.store(state + rows, v, mask=here)
+    tl.store(state + n + rows, a, mask=here)
+    tl.store(state + 2 * n + rows, r, mask=here)
+    tl.store(state + 3 * n + rows, z, mask=here)
 
 
 @triton.jit
-def _keep(psi, extra, at, here, slope, more, FIXED: tl.constexpr, EXTRA: tl.constexpr):
+def _keep(psi, extra, rows, here, slope, more, FIXED: tl.constexpr, EXTRA: tl.constexpr):
     """Store what the gradient reads; what is below 0 stays so when it is cut to an integer."""
     if FIXED:
-        tl.store(psi + at, (slope * QUANTUM + 0.5).to(tl.int16), mask=here)
+        tl.store(psi + rows, (slope * QUANTUM + 0.5).to(tl.int16), mask=here)
     else:
-        tl.store(psi + at, slope, mask=here)
+        tl.store(psi + rows, slope, mask=here)
     if EXTRA:
-        tl.store(extra + at, more, mask=here)
+        tl.store(extra + rows, more, mask=here)
+
+
+@triton.jit
+def _start(sent, block, each, far, BITS: tl.constexpr):
+    """Return where bits of a block or numbers of each of its samples begin, `far` from those of the next block or sample."""
+    if BITS:
+        start = sent + block * far
+    else:
+        start = sent + each * far
+    return start
 
 
 @triton.jit
 def sweep(
     inputs, words, psi, extra, counts, state, waits,
     first_in, index_in, weight_in, first_rec, index_rec, weight_rec, real, whole,
-    n, n_padded, n_tiles, steps, input_block, input_row, word_block,
+    n, n_padded, n_tiles, steps, input_far, input_row, word_block,
     TILE: tl.constexpr, SAMPLES: tl.constexpr,
     BITS: tl.constexpr, HELD: tl.constexpr, KEEP: tl.constexpr, FIXED: tl.constexpr, EXTRA: tl.constexpr,
 ):  # fmt: skip
@@ -139,102 +148,100 @@ def sweep(
     real, whole: constants of the neurons, rows alpha, v_th, rho, beta, bias and n_ref, reset, of n_padded each.
     """
     block = tl.program_id(0).to(tl.int64)
-    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
-    inputs += block * input_block
+    lane, sample = tl.arange(0, TILE)[None, :], tl.arange(0, SAMPLES)[:, None]
+    each = block * SAMPLES + sample
+    inputs = _start(inputs, block, each, input_far, BITS)
     words += block * word_block
-    psi += block * steps * n * SAMPLES
-    extra += block * steps * n * SAMPLES
-    counts += block * n * SAMPLES
-    state += block * 4 * n * SAMPLES
-    waits += block * n * SAMPLES
-    none = tl.zeros([TILE, SAMPLES], dtype=real.dtype.element_ty)
+    psi, extra = psi + each * steps * n, extra + each * steps * n
+    counts, state, waits = counts + each * n, state + each * 4 * n, waits + each * n
+    none = tl.zeros([SAMPLES, TILE], dtype=real.dtype.element_ty)
     v, a, r, z, count = none, none, none, none, none
-    wait = tl.zeros([TILE, SAMPLES], dtype=tl.int32)
+    wait = tl.zeros([SAMPLES, TILE], dtype=tl.int32)
     alpha, v_th, rho, beta, bias, n_ref, reset = _constants(real, whole, lane, n_padded)
     for _ in range(steps):
         for tile in range(n_tiles):
             rows = tile * TILE + lane
             here = rows < n
-            at = rows * SAMPLES + sample
             if not HELD:
                 alpha, v_th, rho, beta, bias, n_ref, reset = _constants(real, whole, rows, n_padded)
-                v, a, r, z = _load_state(state, at, here, n * SAMPLES)
-                wait = tl.load(waits + at, mask=here, other=0)
-                count = tl.load(counts + at, mask=here, other=0.0)
+                v, a, r, z = _load_state(state, rows, here, n)
+                wait = tl.load(waits + rows, mask=here, other=0)
+                count = tl.load(counts + rows, mask=here, other=0.0)
             current = none + bias
             current = _add_arriving(
                 current, inputs, index_in, weight_in, tl.load(first_in + tile), tl.load(first_in + tile + 1),
-                lane, sample, TILE, SAMPLES, BITS,
+                lane, sample, TILE, BITS,
             )  # fmt: skip
             current = _add_arriving(
                 current, words, index_rec, weight_rec, tl.load(first_rec + tile), tl.load(first_rec + tile + 1),
-                lane, sample, TILE, SAMPLES, True,
+                lane, sample, TILE, True,
             )  # fmt: skip
             v, a, r, z, wait, slope, more = _fire(v, a, r, z, wait, current, alpha, v_th, rho, beta, n_ref, reset)
             count += z
-            word = tl.sum((z > 0).to(tl.int32) << sample, axis=1, keep_dims=True)
+            word = tl.sum((z > 0).to(tl.int32) << sample, axis=0, keep_dims=True)
             tl.store(words + rows, word.to(tl.uint8), mask=here)
             if KEEP:
-                _keep(psi, extra, at, here, slope, more, FIXED, EXTRA)
+                _keep(psi, extra, rows, here, slope, more, FIXED, EXTRA)
             if not HELD:
-                _store_state(state, at, here, n * SAMPLES, v, a, r, z)
-                tl.store(waits + at, wait, mask=here)
-                tl.store(counts + at, count, mask=here)
+                _store_state(state, rows, here, n, v, a, r, z)
+                tl.store(waits + rows, wait, mask=here)
+                tl.store(counts + rows, count, mask=here)
         inputs += input_row
         words += n
-        psi += n * SAMPLES
-        extra += n * SAMPLES
+        psi += n
+        extra += n
         tl.debug_barrier()  # the next step reads the spikes that other threads wrote
     if HELD:
-        tl.store(counts + lane * SAMPLES + sample, count, mask=lane < n)
+        tl.store(counts + lane, count, mask=lane < n)
 
 
 @triton.jit
 def arrive(
     inputs, words, currents,
     first_in, index_in, weight_in, first_rec, index_rec, weight_rec, bias,
-    n, n_out, steps, steps_each, input_block, input_row, word_block,
+    n, n_out, steps, steps_each, input_far, input_row, word_block,
     TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
     """Write the currents of readouts, once all spikes are known: a program takes a block of samples, some steps, a tile."""
     block, tile = tl.program_id(0).to(tl.int64), tl.program_id(2)
     start = tl.program_id(1) * steps_each
-    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    lane, sample = tl.arange(0, TILE)[None, :], tl.arange(0, SAMPLES)[:, None]
     rows = tile * TILE + lane
     here = rows < n_out
-    inputs += block * input_block + start.to(tl.int64) * input_row
+    each = block * SAMPLES + sample
+    inputs = _start(inputs, block, each, input_far, BITS) + start.to(tl.int64) * input_row
     words += block * word_block + start.to(tl.int64) * n
-    currents += (block * steps + start) * n_out * SAMPLES + rows * SAMPLES + sample
+    currents = currents + (each * steps + start) * n_out + rows
     own = tl.load(bias + rows, mask=here, other=0.0)
     for _ in range(start, tl.minimum(start + steps_each, steps)):
-        current = tl.zeros([TILE, SAMPLES], dtype=bias.dtype.element_ty) + own
+        current = tl.zeros([SAMPLES, TILE], dtype=bias.dtype.element_ty) + own
         current = _add_arriving(
             current, inputs, index_in, weight_in, tl.load(first_in + tile), tl.load(first_in + tile + 1),
-            lane, sample, TILE, SAMPLES, BITS,
+            lane, sample, TILE, BITS,
         )  # fmt: skip
         current = _add_arriving(
             current, words, index_rec, weight_rec, tl.load(first_rec + tile), tl.load(first_rec + tile + 1),
-            lane, sample, TILE, SAMPLES, True,
+            lane, sample, TILE, True,
         )  # fmt: skip
         tl.store(currents, current, mask=here)
         inputs += input_row
         words += n
-        currents += n_out * SAMPLES
+        currents += n_out
 
 
 @triton.jit
 def leak(
-    source, target, kappa, n_out, steps, source_block, source_row, target_block, target_row,
+    source, target, kappa, n_out, steps, source_far, source_row, target_far, target_row,
     TILE: tl.constexpr, SAMPLES: tl.constexpr,
 ):  # fmt: skip
     """Let y = kappa y + source run over the steps; negative rows run it back. target may be source."""
     block = tl.program_id(0).to(tl.int64)
-    rows, sample = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    rows, sample = tl.program_id(1) * TILE + tl.arange(0, TILE)[None, :], tl.arange(0, SAMPLES)[:, None]
     here = rows < n_out
-    source += block * source_block + rows * SAMPLES + sample
-    target += block * target_block + rows * SAMPLES + sample
+    each = block * SAMPLES + sample
+    source, target = source + each * source_far + rows, target + each * target_far + rows
     decay = tl.load(kappa + rows, mask=here, other=0.0)
-    y = tl.zeros([TILE, SAMPLES], dtype=kappa.dtype.element_ty)
+    y = tl.zeros([SAMPLES, TILE], dtype=kappa.dtype.element_ty)
     for _ in range(steps):
         y = decay * y + tl.load(source, mask=here, other=0.0)
         tl.store(target, y, mask=here)
@@ -252,7 +259,7 @@ def _through_reset(grad, after, kept, z, psi, extra, v_th, reset):
 @triton.jit
 def unsweep(
     delta, words, psi, extra, grad_counts, grad_z, state, first, index, weight, real, whole,
-    n, n_targets, n_padded, n_tiles, steps, delta_block, word_block,
+    n, n_targets, n_padded, n_tiles, steps, delta_far, word_block,
     TILE: tl.constexpr, SAMPLES: tl.constexpr,
     HELD: tl.constexpr, FIXED: tl.constexpr, EXTRA: tl.constexpr, DENSE: tl.constexpr,
 ):  # fmt: skip
@@ -263,63 +270,66 @@ def unsweep(
     real, whole: as in `sweep`, with the peak of psi in place of the bias.
     """
     block = tl.program_id(0).to(tl.int64)
-    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    lane, sample = tl.arange(0, TILE)[None, :], tl.arange(0, SAMPLES)[:, None]
     last = block * 0 + steps - 1
-    delta += block * delta_block + last * n_targets * SAMPLES
+    each = block * SAMPLES + sample
+    delta = delta + each * delta_far + last * n_targets
     words += block * word_block + last * n
-    psi += (block * steps + last) * n * SAMPLES
-    extra += (block * steps + last) * n * SAMPLES
-    grad_z += (block * steps + last) * n * SAMPLES
-    grad_counts += block * n * SAMPLES
-    state += block * n * SAMPLES
-    grad_a = tl.zeros([TILE, SAMPLES], dtype=real.dtype.element_ty)
+    psi, extra, grad_z = (
+        psi + (each * steps + last) * n,
+        extra + (each * steps + last) * n,
+        grad_z + (each * steps + last) * n,
+    )
+    grad_counts, state = grad_counts + each * n, state + each * n
+    none = tl.zeros([SAMPLES, TILE], dtype=real.dtype.element_ty)
+    grad_a = none
     alpha, v_th, rho, beta, peak, _n_ref, reset = _constants(real, whole, lane, n_padded)
     for _ in range(steps):
         for tile in range(n_tiles):
             rows = tile * TILE + lane
             here = rows < n
-            at = rows * SAMPLES + sample
             if not HELD:
                 alpha, v_th, rho, beta, peak, _n_ref, reset = _constants(real, whole, rows, n_padded)
-                grad_a = tl.load(state + at, mask=here, other=0.0)
-            slope = tl.load(psi + at, mask=here, other=0).to(grad_a.dtype)
+                grad_a = tl.load(state + rows, mask=here, other=0.0)
+            slope = tl.load(psi + rows, mask=here, other=0).to(grad_a.dtype)
             word = tl.load(words + rows, mask=here, other=0).to(tl.int32)
             z = ((word >> sample) & 1).to(grad_a.dtype)
-            after = tl.load(delta + n_targets * SAMPLES + at, mask=here, other=0.0)
-            grad = grad_a + tl.load(grad_counts + at, mask=here, other=0.0)
+            after = tl.load(delta + n_targets + rows, mask=here, other=0.0)
+            own = grad_a + tl.load(grad_counts + rows, mask=here, other=0.0)
             if DENSE:
-                grad += tl.load(grad_z + at, mask=here, other=0.0)
+                own += tl.load(grad_z + rows, mask=here, other=0.0)
             grad = _add_arriving(
-                grad, delta, index, weight, tl.load(first + tile), tl.load(first + tile + 1),
-                lane, sample, TILE, SAMPLES, False,
+                none, delta, index, weight, tl.load(first + tile), tl.load(first + tile + 1),
+                lane, sample, TILE, False,
             )  # fmt: skip
+            grad += own
             kept = alpha * after
             if EXTRA:
-                more = tl.load(extra + at, mask=here, other=0.0)
+                more = tl.load(extra + rows, mask=here, other=0.0)
                 grad, kept = _through_reset(grad, after, kept, z, slope, more, v_th, reset)
             else:
                 grad -= v_th * after
             if FIXED:
                 slope = slope / QUANTUM
             flow = tl.maximum(slope, 0.0) * peak * grad
-            tl.store(delta + at, kept + flow, mask=here)
+            tl.store(delta + rows, kept + flow, mask=here)
             if EXTRA:
                 flow += tl.where(reset == ADAPTIVE, z * after, 0.0)
             grad_a = rho * grad_a - beta * flow
             if not HELD:
-                tl.store(state + at, grad_a, mask=here)
-        delta -= n_targets * SAMPLES
+                tl.store(state + rows, grad_a, mask=here)
+        delta -= n_targets
         words -= n
-        psi -= n * SAMPLES
-        extra -= n * SAMPLES
-        grad_z -= n * SAMPLES
+        psi -= n
+        extra -= n
+        grad_z -= n
         tl.debug_barrier()  # the step before reads the delta that other threads wrote
 
 
 @triton.jit
 def correlate(
     sent, delta, index, tile_of_group, partial,
-    n_rows, n_slots, n_blocks, steps, sent_block, sent_row, delta_block, delta_row,
+    n_rows, n_slots, n_blocks, steps, sent_far, sent_row, delta_far, delta_row,
     TILE: tl.constexpr, SAMPLES: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of one group of stretches: the sum of what was sent times delta over all steps and some blocks.
@@ -328,30 +338,28 @@ def correlate(
     the first of the table's rows.
     """
     group, part = tl.program_id(0), tl.program_id(1)
-    lane, sample = tl.arange(0, TILE)[:, None], tl.arange(0, SAMPLES)[None, :]
+    lane, sample = tl.arange(0, TILE)[None, :], tl.arange(0, SAMPLES)[:, None]
     rows = tl.load(tile_of_group + group) * TILE + lane
     here = rows < n_rows
     slot = group * 4 * TILE + lane  # layout.GROUP stretches
     place_0, place_1, place_2, place_3 = _places(index, slot, TILE)
-    none = tl.zeros([TILE, SAMPLES], dtype=delta.dtype.element_ty)
+    none = tl.zeros([SAMPLES, TILE], dtype=delta.dtype.element_ty)
     sum_0, sum_1, sum_2, sum_3 = none, none, none, none
-    sent += part.to(tl.int64) * sent_block
-    delta += part.to(tl.int64) * delta_block + rows * SAMPLES + sample
-    stride = tl.num_programs(1).to(tl.int64)
-    for _block in range(part, n_blocks, tl.num_programs(1)):
-        now, blame = sent, delta
+    for block in range(part, n_blocks, tl.num_programs(1)):
+        here_block = tl.program_id(1).to(tl.int64) * 0 + block  # in 64 bits
+        each = here_block * SAMPLES + sample
+        now = _start(sent, here_block, each, sent_far, BITS)
+        blame = delta + each * delta_far + rows
         for _ in range(steps):
             d = tl.load(blame, mask=here, other=0.0)
-            sum_0 += _carried(d, now, place_0, sample, SAMPLES, BITS)
-            sum_1 += _carried(d, now, place_1, sample, SAMPLES, BITS)
-            sum_2 += _carried(d, now, place_2, sample, SAMPLES, BITS)
-            sum_3 += _carried(d, now, place_3, sample, SAMPLES, BITS)
+            sum_0 += _carried(d, now, place_0, sample, BITS)
+            sum_1 += _carried(d, now, place_1, sample, BITS)
+            sum_2 += _carried(d, now, place_2, sample, BITS)
+            sum_3 += _carried(d, now, place_3, sample, BITS)
             now += sent_row
             blame += delta_row
-        sent += stride * sent_block
-        delta += stride * delta_block
     partial += part * n_slots + slot
-    tl.store(partial, tl.sum(sum_0, axis=1, keep_dims=True))
-    tl.store(partial + TILE, tl.sum(sum_1, axis=1, keep_dims=True))
-    tl.store(partial + 2 * TILE, tl.sum(sum_2, axis=1, keep_dims=True))
-    tl.store(partial + 3 * TILE, tl.sum(sum_3, axis=1, keep_dims=True))
+    tl.store(partial, tl.sum(sum_0, axis=0, keep_dims=True))
+    tl.store(partial + TILE, tl.sum(sum_1, axis=0, keep_dims=True))
+    tl.store(partial + 2 * TILE, tl.sum(sum_2, axis=0, keep_dims=True))
+    tl.store(partial + 3 * TILE, tl.sum(sum_3, axis=0, keep_dims=True))

@@ -48,32 +48,29 @@ class Shape:
         """Return how to compile for tiles of so many rows: rounded as on the CPU, and no load moved ahead of a store it must see."""
         return {"num_warps": min(8, max(1, tile // 32)), "num_stages": 1, "enable_fp_fusion": False}
 
-    def blocked(self, tensor: Tensor) -> Tensor:
-        """Return (batch, steps, rows) as (blocks, steps, rows, samples), with silent samples at the end."""
-        full = torch.nn.functional.pad(tensor, (0, 0, 0, 0, 0, self.n_blocks * self.samples - self.batch))
-        return full.view(self.n_blocks, self.samples, *full.shape[1:]).permute(0, 2, 3, 1).contiguous()
+    def whole(self, tensor: Tensor) -> Tensor:
+        """Return (batch, ...) with silent samples at the end, so that all blocks are full."""
+        silent = tensor.new_zeros(self.n_blocks * self.samples - self.batch, *tensor.shape[1:])
+        return torch.cat([tensor, silent]) if len(silent) else tensor.contiguous()
 
-    def unblocked(self, tensor: Tensor) -> Tensor:
-        """Return (blocks, steps, rows, samples) as (batch, steps, rows)."""
-        return tensor.permute(0, 3, 1, 2).flatten(0, 1)[: self.batch]
-
-    def bits(self, blocked: Tensor) -> Tensor:
-        """Return zeros and ones, (blocks, steps, rows, samples), as bytes with one bit a sample, (blocks, steps, rows)."""
-        place = torch.arange(self.samples, dtype=torch.uint8, device=blocked.device)
-        return (blocked.to(torch.uint8) << place).sum(3, dtype=torch.uint8)
+    def bits(self, spikes: Tensor) -> Tensor:
+        """Return zeros and ones of full blocks, (samples, steps, rows), as bytes with a bit a sample, (blocks, steps, rows)."""
+        place = torch.arange(self.samples, dtype=torch.uint8, device=spikes.device)[:, None, None]
+        each = spikes.to(torch.uint8).view(self.n_blocks, self.samples, *spikes.shape[1:])
+        return (each << place).sum(1, dtype=torch.uint8)
 
     def apart(self, words: Tensor, dtype: torch.dtype) -> Tensor:
         """Return bytes, (blocks, steps, rows), as zeros and ones, (batch, steps, rows)."""
-        place = torch.arange(self.samples, dtype=torch.uint8, device=words.device)
-        return self.unblocked(((words[..., None] >> place) & 1).to(dtype))
+        place = torch.arange(self.samples, dtype=torch.uint8, device=words.device)[:, None, None]
+        return ((words[:, None] >> place) & 1).flatten(0, 1)[: self.batch].to(dtype)
 
 
 @dataclass(frozen=True)
 class Tape:
     """What a run forward leaves for the run backward; all begin with so many silent steps as the longest delay has.
 
-    sent: inputs, bytes (blocks, steps, n_inputs) if they are `spikes`, else values (blocks, steps, n_inputs, samples); words: spikes of
-    neurons, bytes (blocks, steps, n); psi, extra: (blocks, steps, n, samples) without silent steps, None where no gradient is wanted.
+    sent: inputs, bytes (blocks, steps, n_inputs) if they are `spikes`, else values (samples, steps, n_inputs); words: spikes of neurons,
+    bytes (blocks, steps, n); psi, extra: (samples, steps, n) without silent steps, None where no gradient is wanted.
     """
 
     sent: Tensor
@@ -108,32 +105,33 @@ def _lanes(shape: Shape, fifth: Tensor) -> tuple[Tensor, Tensor, int]:
 
 
 def _state(like: Tensor, shape: Shape, parts: int, dtype: torch.dtype | None = None) -> Tensor:
-    """Return zeroed states of all neurons, (blocks, parts, n, samples); of none where a tile holds them itself."""
-    n = 1 if shape.held else shape.structure.n_neurons * shape.n_blocks
-    return like.new_zeros(parts * n * shape.samples, dtype=dtype)
+    """Return zeroed states of all neurons, (samples, parts, n); of none where a tile holds them itself."""
+    n = 1 if shape.held else shape.structure.n_neurons * shape.n_blocks * shape.samples
+    return like.new_zeros(parts * n, dtype=dtype)
 
 
 def _pad(tensor: Tensor, before: int) -> Tensor:
-    """Put silent steps before (blocks, steps, ...)."""
+    """Put silent steps before (samples or blocks, steps, rows)."""
     return torch.cat([tensor.new_zeros(len(tensor), before, *tensor.shape[2:]), tensor], 1)
 
 
 def sweep(
     shape: Shape, inputs: Tensor, spikes: bool, weights: Tensor, bias: Tensor | None, keep: bool
 ) -> tuple[Tape, Tensor]:
-    """Run the neurons; return the tape and the number of spikes, (blocks, n, samples).
+    """Run the neurons; return the tape and the number of spikes, (batch, n).
 
     Parameters: inputs, (batch, steps, n_inputs), zeros and ones if spikes; weights (k,); bias (targets,); keep, what the gradient reads.
     """
     s, n, samples = shape.structure, shape.structure.n_neurons, shape.samples
-    blocked = shape.blocked(inputs if spikes else inputs.to(weights.dtype))
-    sent = _pad(shape.bits(blocked) if spikes else blocked, s.delay_in)
+    whole_inputs = shape.whole(inputs)
+    sent = _pad(shape.bits(whole_inputs) if spikes else whole_inputs.to(weights.dtype), s.delay_in)
     words = sent.new_zeros(shape.n_blocks, s.delay_rec + shape.steps, n, dtype=torch.uint8)
-    of_all = (shape.n_blocks, shape.steps, n, samples)
+    n_samples = shape.n_blocks * samples
+    of_all = (n_samples, shape.steps, n)
     fixed = weights.dtype == torch.float32
     psi = weights.new_empty(of_all if keep else 1, dtype=torch.int16 if fixed else weights.dtype)
     extra = weights.new_empty(of_all if keep and shape.extra else 1)
-    counts = weights.new_zeros(shape.n_blocks, n, samples)
+    counts = weights.new_zeros(n_samples, n)
     if n:
         real, whole, padded = _lanes(shape, weights.new_zeros(n) if bias is None else bias[:n])
         from_inputs, from_neurons = s.to_neurons
@@ -146,13 +144,14 @@ def sweep(
             TILE=from_inputs.tile, SAMPLES=samples, BITS=spikes, HELD=shape.held, KEEP=keep, FIXED=fixed, EXTRA=shape.extra,
             **shape.options(from_inputs.tile),
         )  # fmt: skip
-    return Tape(sent, spikes, words, psi if keep else None, extra if keep and shape.extra else None), counts
+    kept = Tape(sent, spikes, words, psi if keep else None, extra if keep and shape.extra else None)
+    return kept, counts[: shape.batch]
 
 
 def read(shape: Shape, tape: Tape, weights: Tensor, bias: Tensor | None) -> Tensor:
-    """Return the readouts, (blocks, steps, readouts, samples)."""
+    """Return the readouts, (batch, steps, readouts)."""
     s, n_out = shape.structure, shape.structure.n_readouts
-    y = weights.new_empty(shape.n_blocks, shape.steps, n_out, shape.samples)
+    y = weights.new_empty(shape.n_blocks * shape.samples, shape.steps, n_out)
     if n_out:
         from_inputs, from_neurons = s.to_readouts
         own = weights.new_zeros(n_out) if bias is None else bias[s.n_neurons :].contiguous()
@@ -164,11 +163,11 @@ def read(shape: Shape, tape: Tape, weights: Tensor, bias: Tensor | None) -> Tens
             TILE=from_inputs.tile, SAMPLES=shape.samples, BITS=tape.spikes, **shape.options(from_inputs.tile),
         )  # fmt: skip
         _leak(shape, y, y)
-    return y
+    return y[: shape.batch]
 
 
 def _leak(shape: Shape, source: Tensor, target: Tensor, back: bool = False) -> None:
-    """Run the readouts' decay over the first steps of (blocks, steps, rows, samples), or back over them."""
+    """Run the readouts' decay over the first steps of (samples, steps, rows), or back over them."""
     tile, sign = shape.structure.to_readouts[0].tile, -1 if back else 1
     first = shape.steps - 1 if back else 0
     kappa = constants(shape.rows, source.device)[2]
@@ -182,28 +181,25 @@ def _leak(shape: Shape, source: Tensor, target: Tensor, back: bool = False) -> N
 def unsweep(
     shape: Shape, tape: Tape, weights: Tensor, grad_y: Tensor | None, grad_counts: Tensor | None, grad_z: Tensor | None
 ) -> Tensor:
-    """Run backward; return delta = dL/dI of all targets, (blocks, steps, targets, samples).
+    """Run backward; return delta = dL/dI of all targets, (samples, steps, targets).
 
     Parameters: grad_y (batch, steps, readouts), grad_counts (batch, n), grad_z (batch, steps, n), None for zero.
     """
     s, n, samples = shape.structure, shape.structure.n_neurons, shape.samples
-    delta = weights.new_empty(shape.n_blocks, shape.steps + s.delay_rec, s.n_targets, samples)
+    n_samples = shape.n_blocks * samples
+    delta = weights.new_empty(n_samples, shape.steps + s.delay_rec, s.n_targets)
     delta[:, shape.steps :] = 0
     if grad_y is None:
         delta[:, : shape.steps, n:] = 0
     elif s.n_readouts:
-        _leak(shape, shape.blocked(grad_y), delta[:, :, n:], back=True)
+        _leak(shape, shape.whole(grad_y), delta[:, :, n:], back=True)
     if n:
         assert tape.psi is not None
         peak = shape.rows.dampening / constants(shape.rows, weights.device)[0][1]
         real, whole, padded = _lanes(shape, peak)
         back = s.backward
-        of_counts = (
-            weights.new_zeros(shape.n_blocks, n, samples)
-            if grad_counts is None
-            else shape.blocked(grad_counts[:, None])
-        )
-        of_z = weights.new_empty(1) if grad_z is None else shape.blocked(grad_z)
+        of_counts = weights.new_zeros(n_samples, n) if grad_counts is None else shape.whole(grad_counts)
+        of_z = weights.new_empty(1) if grad_z is None else shape.whole(grad_z)
         kernels.unsweep[(shape.n_blocks,)](
             delta, tape.words[:, s.delay_rec :], tape.psi, weights if tape.extra is None else tape.extra, of_counts, of_z,
             _state(weights, shape, 1), back.first, back.index, back.fill(weights), real, whole,

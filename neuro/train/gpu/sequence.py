@@ -39,7 +39,7 @@ class _Sequence(torch.autograd.Function):
         ctx.shape, ctx.tape, ctx.has_bias = shape, tape, bias is not None
         ctx.save_for_backward(weights)
         ctx.set_materialize_grads(False)
-        return shape.unblocked(y), shape.unblocked(counts[:, None])[:, 0], z
+        return y, counts, z
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -48,7 +48,7 @@ class _Sequence(torch.autograd.Function):
         with torch.cuda.device_of(weights):  # type: ignore[no-untyped-call]
             delta = launch.unsweep(ctx.shape, ctx.tape, weights, grad_y, grad_counts, grad_z)
             grad_w = launch.gradient(ctx.shape, ctx.tape, delta, len(weights))
-        return grad_w, delta.sum((0, 1, 3)) if ctx.has_bias else None, None, None, None, None, None
+        return grad_w, delta.sum((0, 1)) if ctx.has_bias else None, None, None, None, None, None
 
 
 def run(
