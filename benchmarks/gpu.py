@@ -2,9 +2,9 @@
 
     python benchmarks/gpu.py
 
-120 LIF and 100 ALIF neurons, 80 inputs at 5 %, 12 % of all synapses, batch 256, 840 steps; once with delays of one step, once with delays
-of 1..10 steps and a refractory period of 5. A step is forward, loss and backward, without the optimiser. Without a GPU it says so and
-measures nothing.
+120 LIF and 100 ALIF neurons, 80 inputs at 5 %, 12 % of all synapses, batch 256, 840 steps; once with delays of one step, once
+with delays of 1..10 steps and a refractory period of 5. A step is forward, loss and backward, without the optimiser. Without a
+GPU it says so and measures nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Net(NamedTuple):
         """Run forward and backward; return y, the number of spikes and the gradient."""
         weights = self.weights.detach().requires_grad_()
         y, n_spikes, _ = gpu.run(inputs, weights, None, self.model.rows(), self.structure)
-        loss(y, n_spikes).backward()  # type: ignore[no-untyped-call]
+        loss(y, n_spikes).backward()
         assert weights.grad is not None
         return y.detach(), n_spikes.detach(), weights.grad
 
@@ -102,11 +102,11 @@ def median_ms(work: Callable[[], object], device: torch.device) -> float:
     for _ in range(REPEATS):
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize(device)
-        start.record()  # type: ignore[no-untyped-call]
+        start.record()
         work()
-        stop.record()  # type: ignore[no-untyped-call]
+        stop.record()
         torch.cuda.synchronize(device)
-        times.append(start.elapsed_time(stop))  # type: ignore[no-untyped-call]
+        times.append(start.elapsed_time(stop))
     return statistics.median(times)
 
 

@@ -1,12 +1,12 @@
 """Step a whole sequence on a GPU: the kernels, in Triton.
 
-One program owns a block of a few samples and all their neurons, so that nothing but a barrier inside the program separates two steps.
-Numbers lie as (samples, steps, rows). Spikes are bits, (blocks, steps, rows): a byte holds those of up to 8 samples, so one load serves
-a synapse in all of them. A delay is only another place to read, as many rows back or ahead.
+One program owns a block of a few samples and all their neurons, so that nothing but a barrier inside the program separates two
+steps. Numbers lie as (samples, steps, rows). Spikes are bits, (blocks, steps, rows): a byte holds those of up to 8 samples, so
+one load serves a synapse in all of them. A delay is only another place to read, as many rows back or ahead.
 
-In every kernel `inputs`, `words`, `delta` and so on point at the row of the present step and move by one row a step: bits at one place,
-numbers at SAMPLES of them, (SAMPLES, 1). `first`, `index` and `weight` are a `layout.Table`. SAMPLES samples by TILE rows are the tile that a
-program works on.
+In every kernel `inputs`, `words`, `delta` and so on point at the row of the present step and move by one row a step: bits at one
+place, numbers at SAMPLES of them, (SAMPLES, 1). `first`, `index` and `weight` are a `layout.Table`. SAMPLES samples by TILE rows
+are the tile that a program works on.
 """
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def"
@@ -68,8 +68,8 @@ def _add_arriving(
 def _fire(v, a, r, z, wait, current, alpha, v_th, rho, beta, n_ref, reset):
     """Do the step of `dynamics.neuron_step`; r is what the last spike takes from v.
 
-    Returns v, a, r, z, wait; psi in units of its peak, -1 where reset "zero" holds v at 0; and what the gradient reads besides: A of
-    reset "adaptive", else v before its reset.
+    Returns v, a, r, z, wait; psi in units of its peak, -1 where reset "zero" holds v at 0; and what the gradient reads besides: A
+    of reset "adaptive", else v before its reset.
     """
     a = rho * a + z
     threshold = v_th + beta * a
@@ -143,8 +143,9 @@ def sweep(
 ):  # fmt: skip
     """Run all neurons of a block of samples forward.
 
-    inputs: bits or values; words: spikes; psi, extra: kept for the gradient with KEEP and EXTRA, psi as fixed point with FIXED; counts: spikes
-    of each neuron and sample; state, waits: v, a, r, z and refractory steps left of all tiles, unused where one tile HELD them all;
+    inputs: bits or values; words: spikes; psi, extra: kept for the gradient with KEEP and EXTRA, psi as fixed point with FIXED;
+    counts: spikes of each neuron and sample; state, waits: v, a, r, z and refractory steps left of all tiles, unused where one
+    tile HELD them all;
     real, whole: constants of the neurons, rows alpha, v_th, rho, beta, bias and n_ref, reset, of n_padded each.
     """
     block = tl.program_id(0).to(tl.int64)
@@ -265,8 +266,9 @@ def unsweep(
 ):  # fmt: skip
     """Run all neurons of a block of samples backward: the equations of `neuro.train.unsweep`.
 
-    delta: dL/dI, that of readouts is there already, and zeros after the last step; all tensors point at the first step. grad_counts: dL/d(spikes of
-    a neuron in a sample); grad_z: with DENSE dL/dz of every step besides; state: dL/da of all tiles, unused where one tile HELD them all;
+    delta: dL/dI, that of readouts is there already, and zeros after the last step; all tensors point at the first step.
+    grad_counts: dL/d(spikes of a neuron in a sample); grad_z: with DENSE dL/dz of every step besides; state: dL/da of all tiles,
+    unused where one tile HELD them all;
     real, whole: as in `sweep`, with the peak of psi in place of the bias.
     """
     block = tl.program_id(0).to(tl.int64)
@@ -334,8 +336,8 @@ def correlate(
 ):  # fmt: skip
     """Write the gradient of one group of stretches: the sum of what was sent times delta over all steps and some blocks.
 
-    Programs are (group, part); part p takes the blocks p, p + parts ... and writes row p of partial, (parts, n_slots). delta points at
-    the first of the table's rows.
+    Programs are (group, part); part p takes the blocks p, p + parts ... and writes row p of partial, (parts, n_slots). delta
+    points at the first of the table's rows.
     """
     group, part = tl.program_id(0), tl.program_id(1)
     lane, sample = tl.arange(0, TILE)[None, :], tl.arange(0, SAMPLES)[:, None]

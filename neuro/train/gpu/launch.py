@@ -69,8 +69,8 @@ class Shape:
 class Tape:
     """What a run forward leaves for the run backward; all begin with so many silent steps as the longest delay has.
 
-    sent: inputs, bytes (blocks, steps, n_inputs) if they are `spikes`, else values (samples, steps, n_inputs); words: spikes of neurons,
-    bytes (blocks, steps, n); psi, extra: (samples, steps, n) without silent steps, None where no gradient is wanted.
+    sent: inputs, bytes (blocks, steps, n_inputs) if they are `spikes`, else values (samples, steps, n_inputs); words: spikes of
+    neurons, bytes (blocks, steps, n); psi, extra: (samples, steps, n) without silent steps, None where no gradient is wanted.
     """
 
     sent: Tensor
@@ -120,12 +120,14 @@ def sweep(
 ) -> tuple[Tape, Tensor]:
     """Run the neurons; return the tape and the number of spikes, (batch, n).
 
-    Parameters: inputs, (batch, steps, n_inputs), zeros and ones if spikes; weights (k,); bias (targets,); keep, what the gradient reads.
+    Parameters: inputs, (batch, steps, n_inputs), zeros and ones if spikes; weights (k,); bias (targets,); keep, what the gradient
+    reads.
     """
     s, n, samples = shape.structure, shape.structure.n_neurons, shape.samples
     whole_inputs = shape.whole(inputs)
     sent = _pad(shape.bits(whole_inputs) if spikes else whole_inputs.to(weights.dtype), s.delay_in)
-    words = sent.new_zeros(shape.n_blocks, s.delay_rec + shape.steps, n, dtype=torch.uint8)
+    words = sent.new_empty(shape.n_blocks, s.delay_rec + shape.steps, n, dtype=torch.uint8)
+    words[:, : s.delay_rec] = 0
     n_samples = shape.n_blocks * samples
     of_all = (n_samples, shape.steps, n)
     fixed = weights.dtype == torch.float32

@@ -1,8 +1,8 @@
 """Lay out a network's synapses for the GPU: tables that a tile of rows reads side by side.
 
-A table has one lane for each row (a target going forward, a source going back). Rows are cut into tiles, and the k-th synapse
-of every row of a tile lies in one stretch of `tile` slots, so that the threads of a tile read neighbours. A tile has as many stretches as
-its fullest row needs, in whole groups of `GROUP`; empty slots have weight 0.
+A table has one lane for each row (a target going forward, a source going back). Rows are cut into tiles, and the k-th synapse of
+every row of a tile lies in one stretch of `tile` slots, so that the threads of a tile read neighbours. A tile has as many
+stretches as its fullest row needs, in whole groups of `GROUP`; empty slots have weight 0.
 """
 
 from __future__ import annotations

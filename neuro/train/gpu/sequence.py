@@ -62,10 +62,11 @@ def run(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return (y, n_spikes, z) of a batch that starts at rest: the equations of `dynamics`, on the device of the weights.
 
-    Parameters: inputs, (batch, steps, n_inputs), any real dtype; weights (k,), float32 or float64; bias, (targets,) or (targets, 1) or
-    None; rows, constants of the neurons, of the dtype of the weights, on any device; structure, of the active synapses; spikes, return z too; samples,
-    1, 2, 4 or 8 to a block, None: as few as give every multiprocessor a block.
-    Returns: y (batch, steps, readouts); n_spikes, of each neuron in each sample, (batch, neurons); z (batch, steps, neurons) or None.
+    Parameters: inputs, (batch, steps, n_inputs), any real dtype; weights (k,), float32 or float64; bias, (targets,) or (targets,
+    1) or None; rows, constants of the neurons, of the dtype of the weights, on any device; structure, of the active synapses;
+    spikes, return z too; samples, 1, 2, 4 or 8 to a block, None: as few as give every multiprocessor a block.
+    Returns: y (batch, steps, readouts); n_spikes, of each neuron in each sample, (batch, neurons); z (batch, steps, neurons) or
+    None.
     Gradients reach weights and bias from all three; every sum has one order, so that equal runs give equal numbers.
     Raises: DataError for what is misshapen or not finite, UnsupportedError for what the kernels cannot do.
     """

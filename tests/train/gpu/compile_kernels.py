@@ -2,8 +2,8 @@
 
     python tests/train/gpu/compile_kernels.py
 
-Prints registers of a thread, spilt bytes, shared memory, for nets that reach every variant. The interpreter does not check types and layouts as
-the compiler does. What a launch computes here is left undefined: nothing runs.
+Prints registers of a thread, spilt bytes, shared memory, for nets that reach every variant. The interpreter does not check types
+and layouts as the compiler does. What a launch computes here is left undefined: nothing runs.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,29 @@ def test_equal_runs_give_equal_numbers_and_blocks_change_no_output():
     assert error(runs[2][2], runs[0][2].double()) < 1e-5
 
 
+@pytest.mark.parametrize("tile", [4, layout.TILE])
+def test_nothing_is_read_before_it_is_written(tile, monkeypatch):
+    """Memory full of NaN and ones gives the same numbers: no program waits for another, and no step for a later one."""
+    model, inputs = small()
+    monkeypatch.setattr(layout, "HELD_MAX", 4 if tile == 4 else layout.HELD_MAX)
+    monkeypatch.setattr(layout, "TILE", tile)
+    empty, filled, runs = torch.Tensor.new_empty, [], []
+
+    def poisoned(self: torch.Tensor, *size: Any, **how: Any) -> torch.Tensor:
+        filled.append(empty(self, *size, **how))
+        return filled[-1].fill_(float("nan") if filled[-1].is_floating_point() else 127)
+
+    for new_empty in (empty, poisoned):
+        monkeypatch.setattr(torch.Tensor, "new_empty", new_empty)
+        given = arguments(model, inputs, spikes=True)
+        y, n_spikes, z = gpu.run(**given)
+        (y.square().sum() + n_spikes.square().sum()).backward()
+        runs.append((y.detach(), n_spikes.detach(), z.detach(), given["weights"].grad))
+    assert {torch.uint8, torch.int16, torch.float32} <= {t.dtype for t in filled if t.numel()}
+    assert runs[0][2].sum() > 10 and runs[0][3].norm() > 0
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
 def test_nothing_is_kept_without_a_gradient(monkeypatch):
     model, inputs = small()
     kept = []
@@ -297,3 +321,11 @@ def test_tensors_on_the_cpu_are_refused_without_the_interpreter():
     assert printed.startswith(
         "UnsupportedError gpu.run: tensors not on a GPU (got weights on cpu; need a CUDA device). Move"
     )
+
+
+def test_the_benchmark_without_a_gpu_measures_nothing():
+    script = Path(__file__).resolve().parents[3] / "benchmarks" / "gpu.py"
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "gpu: no GPU here (torch sees no CUDA device). Nothing was measured.\n"
