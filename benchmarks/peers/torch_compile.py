@@ -64,7 +64,7 @@ class TorchCompile:
             ys.append(y)
         return torch.stack(ys), State(v, a, z, n_spikes, y)
 
-    def run(self, steps: int, keep: list[Tensor] | None = None) -> tuple[Tensor, float]:
+    def run(self, steps: int, keep: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Run forward and backward over some steps; return loss and spikes; `keep` gets the last spikes of every chunk."""
         c, net = self.case, self.net
         net.zero_grad(set_to_none=True)
@@ -77,7 +77,7 @@ class TorchCompile:
                 keep.append(state.z)
         total = torch_parts.loss(torch.cat(ys).mean(0), state.n_spikes.sum(0), self.labels, c.batch * steps)
         total.backward()
-        return total, state.n_spikes.sum().item() if keep is not None else 0.0
+        return total, state.n_spikes
 
     def step(self) -> None:
         """Do one training step."""
@@ -88,7 +88,7 @@ class TorchCompile:
         keep: list[Tensor] = []
         total, n_spikes = self.run(self.case.steps, keep)
         steps = np.arange(CHUNK - 1, self.case.steps, CHUNK)
-        return torch_parts.outcome(total, torch.stack(keep, 1), steps, n_spikes, self.case, self.net.gradients())
+        return torch_parts.outcome(total, torch.stack(keep, 1), steps, n_spikes.sum(), self.case, self.net.gradients())
 
 
 if __name__ == "__main__":

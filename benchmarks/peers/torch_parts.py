@@ -65,10 +65,10 @@ class DenseWeights(nn.Module):
 
 
 def outcome(
-    total: Tensor, spikes: Tensor, steps: np.ndarray, n_spikes: float, case: Case, gradients: dict[str, np.ndarray]
+    total: Tensor, spikes: Tensor, steps: np.ndarray, n_spikes: Tensor, case: Case, gradients: dict[str, np.ndarray]
 ) -> Outcome:
     """Collect what a step gave; spikes, (batch, len(steps), n) of some steps; n_spikes, of all samples, steps and neurons."""
-    rate = 1000 * float(n_spikes) / (case.batch * case.steps * case.n)
+    rate = 1000 * n_spikes.item() / (case.batch * case.steps * case.n)
     return Outcome(total.item(), rate, gradients, steps, (spikes.detach() > 0).numpy())
 
 

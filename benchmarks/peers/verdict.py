@@ -52,7 +52,8 @@ def judge(shown: Shown, weights: dict[str, np.ndarray], ours: Shown | None = Non
     verdict.require(low <= shown.rate_hz <= high, f"rate {shown.rate_hz:.1f} Hz")
     verdict.require(bool(np.isfinite(shown.loss)), f"loss {shown.loss:.4f}")
     missing = [name for name in weights if name not in shown.gradients]
-    verdict.require(not missing, f"gradients of {len(weights) - len(missing)} of {len(weights)} matrices")
+    if missing:
+        verdict.problems.append(f"no gradient of {', '.join(missing)}")
     norms = [float(np.linalg.norm(g[weights[name] != 0])) for name, g in shown.gradients.items()]
     verdict.require(
         bool(np.isfinite(norms).all() and min(norms, default=0) > 0),
@@ -68,9 +69,14 @@ def _same_numbers(verdict: Verdict, shown: Shown, ours: Shown, weights: dict[str
     common = np.intersect1d(shown.steps, ours.steps)
     first = common[common < FIRST_STEPS]
     theirs, own = (s.spikes[:, np.isin(s.steps, first)] for s in (shown, ours))
-    verdict.require(bool(own.any()), f"{int(own.sum())} spikes in {len(first)} of the first {FIRST_STEPS} steps")
     different = float((theirs != own).mean()) if own.size else 1.0
-    verdict.require(different <= MAX_DIFFERENT_SPIKES, f"{different:.1e} of them and of the silences other than ours")
+    seen = (
+        f"first {FIRST_STEPS} steps" if len(first) == FIRST_STEPS else f"{len(first)} of the first {FIRST_STEPS} steps"
+    )
+    verdict.require(
+        bool(own.any()) and different <= MAX_DIFFERENT_SPIKES,
+        f"{seen}: {int(own.sum())} spikes of ours, share of bits that differ {different:.1e}",
+    )
     apart = abs(shown.loss - ours.loss) / abs(ours.loss)
     verdict.require(apart <= MAX_LOSS_DIFFERENCE, f"loss {apart:.1e} apart (relative)")
     cosines = {name: _cosine(g, ours.gradients[name], weights[name]) for name, g in shown.gradients.items()}
