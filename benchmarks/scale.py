@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peers import machine, scale_report, torch_parts
+from peers import machine, page, scale_report, torch_parts
 from peers.case import TARGET_HZ, Case
 from peers.draw import INPUT_SHARE, N_IN, N_OUT
 from peers.ours import forward
@@ -30,7 +30,8 @@ from neuro.seeds import stream
 from neuro.train import LSNN
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES, DENSE_UP_TO = (220, 500, 1000, 2000, 5000, 10000), 2000
+SIZES, QUICK_SIZES = (220, 500, 1000, 2000, 5000, 10000), (60, 120)
+DENSE_UP_TO = 2000  # beyond, dense matrices take minutes a step
 FAN_IN, FAN_IN_INPUTS = 50, 10
 BATCH, STEPS = 32, 200
 LIF_SHARE = 120 / 220
@@ -40,17 +41,24 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two tiny sizes, a few steps")
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of neurons")
+    parser.add_argument("--sizes", default="", help=f"numbers of neurons ({','.join(map(str, SIZES))})")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every size (5)")
     parser.add_argument("--threads", type=int, default=2, help="threads and cores (2)")
-    parser.add_argument("--json", type=Path, help="where to write the figures (benchmarks/results/scale.json)")
-    parser.add_argument("--plot", type=Path, help="where to draw them (docs/img/scale.svg)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="where to write the figures; a whole run: benchmarks/results/scale.json, docs/speed.md",
+    )
+    parser.add_argument("--plot", type=Path, help="where to draw them; a whole run: docs/img/scale.svg")
     found = parser.parse_args()
     found.batch, found.steps = (4, 60) if found.quick else (BATCH, STEPS)
-    found.sizes = [60, 120] if found.quick else [int(n) for n in found.sizes.split(",")]
-    if not found.quick:
+    found.page = None
+    if not (found.quick or found.sizes):
+        found.page = None if found.json else ROOT / "docs" / "speed.md"
         found.json = found.json or ROOT / "benchmarks" / "results" / "scale.json"
         found.plot = found.plot or ROOT / "docs" / "img" / "scale.svg"
+    sizes = QUICK_SIZES if found.quick else SIZES
+    found.sizes = [int(n) for n in found.sizes.split(",")] if found.sizes else list(sizes)
     return found
 
 
@@ -155,7 +163,7 @@ def prepare(options: argparse.Namespace) -> list[Size]:
 def main() -> None:
     """Time all sizes in turn, round after round, and fit the growth."""
     options = arguments()
-    if hasattr(os, "sched_setaffinity"):
+    if hasattr(os, "sched_setaffinity") and not options.quick:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     torch.set_num_threads(options.threads)
     about = machine.describe()
@@ -178,6 +186,8 @@ def main() -> None:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if options.page:
+        page.fill(options.page, "scale", page.scale_figures(found))
     if options.plot:
         scale_report.plot(found, f"{machine.one_line(about)}; {options.threads} threads", options.plot)
 

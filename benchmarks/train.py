@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from peers import contestants, environment, machine, train_report
+from peers import contestants, environment, machine, page, train_report
 from peers.contestants import PEERS, Entry
 from peers.draw import INPUT_SHARE, STEPS, draw
 
@@ -37,10 +37,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers", default="", help=f"some of {','.join(PEERS)}, or none")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every contestant (5)")
     parser.add_argument("--threads", type=int, default=2, help="threads and cores of every contestant (2)")
-    parser.add_argument("--json", type=Path, help="where to write the figures (benchmarks/results/train.json)")
-    parser.add_argument("--plot", type=Path, help="where to draw them (docs/img/train_speed.svg)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="where to write the figures; a whole run: benchmarks/results/train.json, docs/speed.md",
+    )
+    parser.add_argument("--plot", type=Path, help="where to draw them; a whole run: docs/img/train_speed.svg")
     found = parser.parse_args()
-    if not found.quick:
+    found.page = None
+    if not (found.quick or found.cases or found.peers):  # a part of the contest does not stand for the whole of it
+        found.page = None if found.json else ROOT / "docs" / "speed.md"
         found.json = found.json or ROOT / "benchmarks" / "results" / "train.json"
         found.plot = found.plot or ROOT / "docs" / "img" / "train_speed.svg"
     found.sizes = _some(parser, found.cases, QUICK_SIZES if found.quick else SIZES)
@@ -88,7 +94,7 @@ def measure(name: str, options: argparse.Namespace, failures: dict[str, str], fo
 def main() -> int:
     """Run every size; return 1 if our own network failed a check."""
     options = arguments()
-    if hasattr(os, "sched_setaffinity"):  # JAX counts cores, not settings: everybody gets as many cores as threads
+    if hasattr(os, "sched_setaffinity") and not options.quick:  # JAX counts cores, not settings: everybody gets as many cores as threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     wanted = {PEERS[name].package for name in options.peers} - {None}
     failures = {} if options.quick or not options.peers else environment.make(wanted)
@@ -107,6 +113,8 @@ def main() -> int:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     if options.plot:
         train_report.plot(cases, f"{machine.one_line(about)}; {options.threads} threads", options.plot)
+    if options.page:
+        page.fill(options.page, "train", page.train_figures(result))
     ours = [c for case in cases for c in case["contestants"] if c["ours"]]
     return int(any(c["failure"] or c["problems"] for c in ours))
 

@@ -55,7 +55,7 @@ def plot(cases: list[dict[str, Any]], caption: str, path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "neuro"  # the same figures give the same file
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(cases), figsize=(1 + 4.6 * len(cases), 3.6), sharey=True, squeeze=False)
+    figure, panels = pyplot.subplots(1, len(cases), figsize=(3.2 + 3.4 * len(cases), 3.6), sharey=True, squeeze=False)
     for axes, case in zip(panels[0], cases, strict=True):
         shown = [c for c in case["contestants"] if "seconds" in c][::-1]
         colours = ["#c44e52" if c["ours"] else "#8c8c8c" for c in shown]
