@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -163,8 +162,8 @@ def prepare(options: argparse.Namespace) -> list[Size]:
 def main() -> None:
     """Time all sizes in turn, round after round, and fit the growth."""
     options = arguments()
-    if hasattr(os, "sched_setaffinity") and not options.quick:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    if not options.quick:
+        machine.use_cores(options.threads)
     torch.set_num_threads(options.threads)
     about = machine.describe()
     print(f"{machine.one_line(about)}; {options.threads} threads; torch {torch.__version__}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from datetime import datetime, timezone
@@ -94,8 +93,8 @@ def measure(name: str, options: argparse.Namespace, failures: dict[str, str], fo
 def main() -> int:
     """Run every size; return 1 if our own network failed a check."""
     options = arguments()
-    if hasattr(os, "sched_setaffinity") and not options.quick:  # JAX counts cores, not settings: everybody gets as many cores as threads
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    if not options.quick:
+        machine.use_cores(options.threads)
     wanted = {PEERS[name].package for name in options.peers} - {None}
     failures = {} if options.quick or not options.peers else environment.make(wanted)
     about = machine.describe()

@@ -15,6 +15,7 @@ import pytest
 from benchmarks.peers import page
 from benchmarks.peers.case import Case, gain_for_rate
 from benchmarks.peers.contestants import PEERS
+from benchmarks.peers.process import Worker, WorkerFailed
 from benchmarks.peers.scale_report import slope
 from benchmarks.peers.verdict import Shown, judge
 
@@ -145,6 +146,15 @@ def test_page_is_filled_and_refuses_a_part_that_it_has_not(tmp_path: Path) -> No
     assert path.read_text().startswith("before\n") and path.read_text().endswith("\nafter\n")
     with pytest.raises(ValueError, match="got none called 'scale'"):
         page.fill(path, "scale", "three")
+
+
+def test_a_contestant_that_cannot_start_says_why(tmp_path: Path) -> None:
+    worker = Worker(Path(sys.executable), "peers.missing", 1, tmp_path / "missing.log")
+    try:
+        with pytest.raises(WorkerFailed, match=r"ended with 1: .*No module named peers\.missing"):
+            worker.prepare(tmp_path / "case.npz")
+    finally:
+        worker.close()
 
 
 def test_every_peer_has_its_script() -> None:

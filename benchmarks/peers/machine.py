@@ -10,6 +10,12 @@ from typing import Any
 INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512bw", "neon", "asimd", "sve")
 
 
+def use_cores(n: int) -> None:
+    """Keep this process, and those it starts, to n of the cores it may use: JAX takes a thread for each core it finds."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n])
+
+
 def describe() -> dict[str, Any]:
     """Return CPU model, cores this process may use, their vector instruction sets, and the Python and system versions."""
     info: dict[str, str] = {}
