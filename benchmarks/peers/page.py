@@ -53,7 +53,8 @@ def train_figures(result: dict[str, Any]) -> str:
         ]
     )
     versions = {k: v for case in cases for c in case["contestants"] for k, v in c.get("versions", {}).items()}
-    return f"{_origin(result)} {', '.join(f'{k} {v}' for k, v in sorted(versions.items()))}.\n\n{_table(rows)}"
+    picture = "![Seconds a training step of every contestant](img/train_speed.svg)"
+    return f"{_origin(result)} {', '.join(f'{k} {v}' for k, v in sorted(versions.items()))}.\n\n{_table(rows)}\n\n{picture}"
 
 
 def scale_figures(result: dict[str, Any]) -> str:
@@ -73,8 +74,9 @@ def scale_figures(result: dict[str, Any]) -> str:
         per = f"{1e12 * r['seconds_per_synapse_step']:.2f}"
         rows.append([f"{r['n']:,}", f"{r['n_synapses']:,}", f"{r['rate_hz']:.1f}", spread, per, dense])
     growth = "no faster than linearly" if result["linear_or_better"] else "faster than linearly"
+    picture = "![Seconds a training step against the number of neurons](img/scale.svg)"
     fitted = f"s ~ N^{result['slope']:.2f} +- {result['slope_sd']:.2f}: the cost grows {growth}."
-    return f"{_origin(result)} torch {result['torch']}, batch {result['batch']}, {result['steps']} steps.\n\n{_table(rows)}\n\n{fitted}"
+    return f"{_origin(result)} torch {result['torch']}, batch {result['batch']}, {result['steps']} steps.\n\n{_table(rows)}\n\n{fitted}\n\n{picture}"
 
 
 def _origin(result: dict[str, Any]) -> str:
