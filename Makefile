@@ -16,13 +16,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.h neuro/kernels/*/*.cpp neuro/kernels/*/*.h)
 
-.PHONY: help install lava demo test check bench clean
+.PHONY: help install lava demo test check sanitize bench clean
 
 help:
 	@echo "make demo     train on handwritten digits, export, compare engine, Brian2 and Lava"
 	@echo "make test     style, types, every test, coverage"
 	@echo "make bench    the benchmarks"
 	@echo "make check    style and types only"
+	@echo "make sanitize the kernels' tests under AddressSanitizer and ThreadSanitizer"
 	@echo "make install  only make the environment .venv"
 	@echo "make clean    remove the environments and everything built"
 
@@ -63,6 +64,11 @@ test: check lava
 	@$(BIN)/python -m pytest --cov=neuro/graph --cov=neuro/backend --cov-report=
 	@for room in graph backend; do echo "make: coverage of neuro/$$room, at least 95 %"; \
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done
+
+# Not part of `make test`: what the sanitizers of g++ say of the kernels' tests.
+sanitize: .venv/installed
+	@tools/sanitize address
+	@tools/sanitize thread
 
 bench: lava
 	@for script in benchmarks/*.py; do echo "make: $$script"; $(BIN)/python "$$script"; done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
 
 import numpy as np
@@ -34,8 +33,8 @@ class Ours:
     def run(self) -> Tensor:
         """Run forward and backward; return the loss."""
         self.model.zero_grad(set_to_none=True)
-        y, n_spikes = forward(self.model, self.inputs)
-        total = torch_parts.loss(y.mean(1), n_spikes.sum(0), self.labels, self.case.batch * self.case.steps)
+        out = self.model(self.inputs, spikes=False)
+        total = torch_parts.loss(out.y.mean(1), out.n_spikes.sum(0), self.labels, self.case.batch * self.case.steps)
         total.backward()
         return total
 
@@ -68,23 +67,14 @@ def network(case: Case) -> LSNN:
     return model
 
 
-def forward(model: LSNN, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return readouts (batch, steps, n_out) and the spikes of each sample and neuron, (batch, n)."""
-    if "spikes" in inspect.signature(LSNN.forward).parameters:
-        out = model(inputs, spikes=False)
-        return out.y, out.n_spikes
-    out = model(inputs)
-    return out.y, out.z.sum(1)
-
-
 def rate_hz(case: Case, gain: float) -> float:
     """Return the mean rate of some samples with input and recurrent weights scaled, in Hz."""
     model = network(case)
     with torch.no_grad():
         model.w_in.mul_(gain)
         model.w_rec.mul_(gain)
-        _, n_spikes = forward(model, torch.from_numpy(case.inputs[:CALIBRATION_SAMPLES]))
-    return 1000 * n_spikes.mean().item() / case.steps
+        out = model(torch.from_numpy(case.inputs[:CALIBRATION_SAMPLES]), spikes=False)
+    return 1000 * out.n_spikes.mean().item() / case.steps
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from neuro.errors import DataError
 from neuro.tasks.batch import Batch, InputKind, draw, span
 from neuro.tasks.crossing import CrossingCode
 from neuro.tasks.parameters import Problem, number
+from neuro.tasks.shift import draw_shifts, shifted
 
 N_VALIDATION, N_TEST = 240, 360
+SIDE, WHITE = 8, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +30,16 @@ class DigitsParameters:
     | levels          |       | 8       | thresholds of the code: multiples of 16 / levels |
     | cue_steps       | steps | 22      | time after the last pixel during which the cue neuron fires at every step |
     | decision_steps  | steps | 12      | the last steps of the cue: the answer is the mean readout over them |
+    | max_shift       | pixels | 0      | training digits are moved by up to this much, each way, at random; black comes in at the edge |
+    | noise           | grey  | 0       | training pixels are changed by up to this much of 16, either way, at random |
     """
 
     steps_per_pixel: int = number(2, 1, 100)
     levels: int = number(8, 1, 16)
     cue_steps: int = number(22, 1, 1000)
     decision_steps: int = number(12, 1, 1000)
+    max_shift: int = number(0, 0, 3)
+    noise: int = number(0, 0, 8)
 
     def rules(self) -> list[Problem]:
         """Check the fields together: the answer is read while the cue is on."""
@@ -99,7 +105,8 @@ class Digits:
         return {"train": len(self.labels) - N_TEST - N_VALIDATION, "validation": N_VALIDATION, "test": N_TEST}
 
     def sample(self, split: str, rng: np.random.Generator, n: int) -> Batch:
-        return self._batch(draw(self.name, self.sizes, split, rng, n) + self._first(split))
+        index = draw(self.name, self.sizes, split, rng, n) + self._first(split)
+        return self._batch(index, self._varied(self.images[index], rng) if split == "train" else None)
 
     def fixed(self, split: str, start: int, stop: int) -> Batch:
         numbers = span(self.name, self.sizes, split, start, stop)
@@ -108,9 +115,21 @@ class Digits:
     def _first(self, split: str) -> int:
         return {"test": 0, "validation": N_TEST, "train": N_TEST + N_VALIDATION}[split]
 
-    def _batch(self, index: npt.NDArray[np.int64]) -> Batch:
+    def _varied(self, images: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Move and blur training digits as the parameters say."""
         p = self.parameters
-        levels = self.images[index].astype(np.int64) * p.levels // 16
+        if p.max_shift:
+            images = shifted(images, SIDE, draw_shifts(p.max_shift, rng, len(images)))
+        if p.noise:
+            change = rng.integers(-p.noise, p.noise, size=images.shape, endpoint=True)
+            images = np.clip(images + change, 0, WHITE).astype(np.uint8)
+        return images
+
+    def _batch(self, index: npt.NDArray[np.int64], images: npt.NDArray[np.uint8] | None = None) -> Batch:
+        """Encode samples; images, in place of the stored ones."""
+        p = self.parameters
+        images = self.images[index] if images is None else images
+        levels = images.astype(np.int64) * p.levels // WHITE
         inputs = self.code.encode(levels, p.steps_per_pixel, self.n_in, self.steps)
         inputs[:, -p.cue_steps :, -1] = 1
         window = np.full((len(index), self.steps), -1, dtype=np.int16)

@@ -16,6 +16,7 @@ from neuro.tasks import idx
 from neuro.tasks.batch import Batch, InputKind, draw, span
 from neuro.tasks.crossing import CrossingCode
 from neuro.tasks.parameters import number
+from neuro.tasks.shift import draw_shifts, shifted
 
 ADVICE = (
     "Put the four MNIST files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, "
@@ -132,8 +133,7 @@ class SequentialMnist:
         index = draw(self.name, self.sizes, split, rng, n)
         if split != "train" or not self.parameters.max_shift:
             return self._batch(split, index)
-        far = self.parameters.max_shift
-        return self._batch(split, index, rng.integers(-far, far, size=(n, 2), endpoint=True))
+        return self._batch(split, index, draw_shifts(self.parameters.max_shift, rng, n))
 
     def fixed(self, split: str, start: int, stop: int) -> Batch:
         return self._batch(split, np.asarray(span(self.name, self.sizes, split, start, stop)))
@@ -145,7 +145,7 @@ class SequentialMnist:
             first = len(self.train_labels) - self.parameters.validation_size if split == "validation" else 0
             images, labels = self.train_images[index + first], self.train_labels[index + first]
         if shift is not None:
-            images = _shifted(images, shift)
+            images = shifted(images, SIDE, shift)
         if self.parameters.permuted:
             images = images[:, seeds.stream(0, "smnist.permutation").permutation(PIXELS)]
         stretch = self.parameters.ms_per_pixel
@@ -164,15 +164,6 @@ class SequentialMnist:
         shown = PIXELS * self.parameters.ms_per_pixel
         currents[:, :shown, 0] = np.repeat(images, self.parameters.ms_per_pixel, axis=1) * self.u_step
         return currents
-
-
-def _shifted(images: npt.NDArray[np.uint8], shift: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Move each image (n, 784) down and right by its shift, (n, 2) pixels of either sign; black comes in."""
-    moved = np.zeros_like(images).reshape(-1, SIDE, SIDE)
-    for to, image, (down, right) in zip(moved, images.reshape(-1, SIDE, SIDE), shift.tolist(), strict=True):
-        rows, columns = slice(max(down, 0), SIDE + min(down, 0)), slice(max(right, 0), SIDE + min(right, 0))
-        to[rows, columns] = image[max(-down, 0) : SIDE - max(down, 0), max(-right, 0) : SIDE - max(right, 0)]
-    return moved.reshape(images.shape)
 
 
 def _folder(data_dir: str | Path | None) -> Path:

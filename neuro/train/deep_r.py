@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,12 @@ def dale_signs(n: int, excitatory: float, rng: np.random.Generator) -> Tensor:
     signs = -np.ones(n)
     signs[rng.permutation(n)[: round(excitatory * n)]] = 1.0
     return torch.from_numpy(signs)[:, None]
+
+
+def _nth_dormant(active: Tensor, n: Tensor) -> Tensor:
+    """Return the n-th entries that are not active, counted from 0, without listing all: active, sorted (k,)."""
+    before = active - torch.arange(len(active))  # dormant entries that come before each active one
+    return n + torch.searchsorted(before, n, right=True)
 
 
 class DeepR:
@@ -99,6 +105,7 @@ class DeepR:
         self.active: list[Tensor] = []
         self.sign: list[Tensor] = []
         self.theta: list[Tensor] = []
+        self._listed: dict[int, Tensor] = {}
         self._start()
 
     def _group(self, matrix: Matrix) -> Mapping[str, Any]:
@@ -130,7 +137,7 @@ class DeepR:
     @property
     def n_active(self) -> int:
         """Return the number of active connections in all matrices."""
-        return sum(int(a.sum()) for a in self.active)
+        return sum(int(torch.count_nonzero(a)) for a in self.active)
 
     @property
     def connectivity(self) -> float:
@@ -143,44 +150,83 @@ class DeepR:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Take one step of the optimiser, then rewire."""
+        """Take one step of the optimiser, then rewire. Mode "hard" costs passes over active entries, and few over all."""
         rng = self._streams(f"deep_r/{self.n_steps}")
         for m, active in zip(self.matrices, self.active, strict=True):
             if m.weight.grad is not None:
                 m.weight.grad.mul_(active)
         self.optimizer.step()
-        soft = self.config.mode == "soft"
-        born = []
-        for k, m in enumerate(self.matrices):
-            lr = float(self._groups[k]["lr"])
-            theta = torch.where(self.active[k], self.sign[k] * m.weight, self.theta[k])
-            theta.sub_(self.active[k].to(theta.dtype), alpha=lr * self.config.l1)
-            if self.config.temperature:
-                noise = torch.from_numpy(rng.standard_normal(tuple(m.weight.shape))).to(theta.dtype)
-                theta.add_(noise if soft else noise * self.active[k], alpha=(2 * lr * self.config.temperature) ** 0.5)
-            before = self.active[k]
-            self.active[k] = (theta > 0) if soft else before & (theta > 0)
-            self.theta[k] = theta.clamp_(min=self.config.theta_min)
-            born.append(self.active[k] & ~before)
-        if not soft:
-            born = self._reconnect(rng)
-        for k, m in enumerate(self.matrices):
-            m.weight.copy_(torch.where(self.active[k], self.sign[k] * self.theta[k], 0.0))
-            self._settle(m.weight, self.active[k], born[k])
+        if self.config.mode == "soft":
+            for k in range(len(self.matrices)):
+                self._walk_all(k, rng)
+        else:
+            alive = [self._walk_active(k, rng) for k in range(len(self.matrices))]
+            for k, born in enumerate(self._reconnect(alive, rng)):
+                self._write(k, alive[k], born)
         self.n_steps += 1
 
-    def _reconnect(self, rng: np.random.Generator) -> list[Tensor]:
-        """Draw as many dormant entries as the budget lacks; return where."""
-        born = [torch.zeros_like(a) for a in self.active]
-        counts = self._share(self.budget - self.n_active, self._sizes - [int(a.sum()) for a in self.active], rng)
+    def _walk_active(self, k: int, rng: np.random.Generator) -> Tensor:
+        """Move the thetas of active entries and let those at zero or below go; return where active ones are left, (n,)."""
+        m, at, lr = self.matrices[k], self._places(k), float(self._groups[k]["lr"])
+        theta = self.sign[k].view(-1)[at] * m.weight.view(-1)[at]
+        theta.sub_(lr * self.config.l1)
+        if self.config.temperature:
+            noise = torch.from_numpy(rng.standard_normal(tuple(m.weight.shape))).to(theta.dtype)
+            theta.add_(noise.view(-1)[at], alpha=(2 * lr * self.config.temperature) ** 0.5)
+        self.theta[k].view(-1)[at] = theta.clamp_(min=self.config.theta_min)
+        stays = theta > 0
+        self.active[k].view(-1)[at[~stays]] = False
+        self._forget(k, at[~stays])
+        return at[stays]
+
+    def _reconnect(self, alive: Sequence[Tensor], rng: np.random.Generator) -> list[Tensor]:
+        """Draw as many dormant entries as the budget lacks; return where, (n,) for each matrix. `alive`: where the active ones are."""
+        n_active = [len(at) for at in alive]
+        counts = self._share(self.budget - sum(n_active), self._sizes - n_active, rng)
+        born = []
         for k, count in enumerate(counts):
+            at = torch.zeros(0, dtype=torch.int64)
             if count:
-                dormant = torch.nonzero(~self.active[k].view(-1)).view(-1)
-                chosen = dormant[torch.from_numpy(rng.choice(dormant.numel(), size=count, replace=False))]
-                born[k].view(-1)[chosen] = True
-                self.active[k] |= born[k]
-                self.theta[k][born[k]] = NEW_THETA
+                chosen = torch.from_numpy(rng.choice(int(self._sizes[k]) - n_active[k], size=count, replace=False))
+                at = _nth_dormant(alive[k], chosen)
+                self.active[k].view(-1)[at] = True
+                self.theta[k].view(-1)[at] = NEW_THETA
+            born.append(at)
         return born
+
+    def _write(self, k: int, old: Tensor, born: Tensor) -> None:
+        """Write the weights of the entries that stayed and the new ones, and settle the optimiser's averages."""
+        w, sign, theta = self.matrices[k].weight.view(-1), self.sign[k].view(-1), self.theta[k].view(-1)
+        w.zero_()
+        for at in (old, born):
+            w[at] = sign[at] * theta[at]
+        self._settle(k, old, born)
+        at, new = old.numpy(), born.sort().values.numpy()
+        self._listed[k] = torch.from_numpy(np.insert(at, np.searchsorted(at, new), new))
+
+    def _walk_all(self, k: int, rng: np.random.Generator) -> None:
+        """Mode "soft": move all thetas; an entry is active where its theta is above zero."""
+        m, before, lr = self.matrices[k], self.active[k], float(self._groups[k]["lr"])
+        theta = torch.where(before, self.sign[k] * m.weight, self.theta[k])
+        theta.sub_(before.to(theta.dtype), alpha=lr * self.config.l1)
+        if self.config.temperature:
+            noise = torch.from_numpy(rng.standard_normal(tuple(m.weight.shape))).to(theta.dtype)
+            theta.add_(noise, alpha=(2 * lr * self.config.temperature) ** 0.5)
+        self.active[k] = theta > 0
+        self.theta[k] = theta.clamp_(min=self.config.theta_min)
+        m.weight.copy_(torch.where(self.active[k], self.sign[k] * self.theta[k], 0.0))
+        gone, old, born = (
+            torch.nonzero(mask.view(-1)).view(-1)
+            for mask in (before & ~self.active[k], before & self.active[k], self.active[k] & ~before)
+        )
+        self._forget(k, gone)
+        self._settle(k, old, born)
+
+    def _places(self, k: int) -> Tensor:
+        """Return where a matrix has active entries, sorted, int64 (n,); hard rewiring keeps the list up to date."""
+        if k not in self._listed:
+            self._listed[k] = torch.nonzero(self.active[k].view(-1)).view(-1)
+        return self._listed[k]
 
     def _share(self, total: int, room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Share `total` over the matrices by a multinomial; what exceeds a matrix's room is shared over the others."""
@@ -192,17 +238,26 @@ class DeepR:
             counts = np.minimum(counts, room)
         return counts
 
-    def _settle(self, weight: torch.nn.Parameter, active: Tensor, born: Tensor) -> None:
-        """Give the optimiser's averages of dormant and new connections their start values."""
-        old = active & ~born
+    def _averages(self, k: int) -> Iterator[tuple[bool, Tensor]]:
+        """Yield the optimiser's averages of a matrix, flat, and whether they are second moments."""
+        weight = self.matrices[k].weight
         for name, value in self.optimizer.state.get(weight, {}).items():
-            if not isinstance(value, Tensor) or value.shape != weight.shape:
-                continue
-            if any(part in name for part in _SECOND_MOMENTS):
-                if bool(born.any()) and bool(old.any()):
-                    value[born] = value[old].mean()
-            else:
-                value.mul_(old)
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                yield any(part in name for part in _SECOND_MOMENTS), value.view(-1)
+
+    def _forget(self, k: int, at: Tensor) -> None:
+        """Clear the first moments of entries that became dormant."""
+        for second, value in self._averages(k):
+            if not second:
+                value[at] = 0
+
+    def _settle(self, k: int, old: Tensor, born: Tensor) -> None:
+        """Give the optimiser's averages of new connections their start values."""
+        for second, value in self._averages(k):
+            if not second:
+                value[born] = 0
+            elif len(born) and len(old):
+                value[born] = value[old].mean()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Return what `restore` needs: tensors by name, and the counter of steps."""
@@ -224,6 +279,7 @@ class DeepR:
         for k, m in enumerate(self.matrices):
             w = m.weight
             dormant = torch.clamp(tensors[f"{m.name}/theta"].to(w.dtype), max=0.0)
+            self._listed.pop(k, None)
             self.active[k] = w != 0
             self.sign[k] = torch.where(self.active[k], w.sign(), tensors[f"{m.name}/sign"].to(w.dtype))
             self.theta[k] = torch.where(self.active[k], w.abs(), dormant)
@@ -231,6 +287,7 @@ class DeepR:
     def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, int]) -> None:
         """Return to a state; the weights and the optimiser are restored by their owner."""
         for k, m in enumerate(self.matrices):
+            self._listed.pop(k, None)
             self.active[k] = tensors[f"{m.name}/active"].clone()
             self.sign[k] = tensors[f"{m.name}/sign"].clone()
             self.theta[k] = tensors[f"{m.name}/theta"].clone()

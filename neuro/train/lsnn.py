@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from neuro.errors import DataError, UnsupportedError
-from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, SpikeInput, decay
-from neuro.train import dynamics, event_sequence, kernel, sequence, signals
+from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, SpikeInput
+from neuro.train import dynamics, event_sequence, gpu, kernel, sequence, signals
+from neuro.train.arrangement import Arrangement
 from neuro.train.config import ModelConfig
+from neuro.train.initial import Block, Streams, matrix, populations
 from neuro.train.signals import Signal
-from neuro.train.structure import Structure, arrange
 from neuro.train.sweep import Rows
 from neuro.train.twin import Cell, unroll
 from neuro.train.wiring import Plan, Synapses, Wiring
 
 DENSE_ABOVE = 0.6
 """Share of all pairs above which products of whole matrices are the faster way (benchmarks/train_step.py)."""
-
-Streams = Callable[[str], np.random.Generator]
 
 
 @dataclass(frozen=True)
@@ -42,29 +41,13 @@ class Output:
     n_spikes: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Block:
-    """Weights that are one parameter: a whole matrix from sources to targets, or the list of a projection's synapses.
-
-    name: of the parameter; weight: initial values, (pre, post) of a matrix or (n,) of a list; pre, post: int64, of weight's shape,
-    rows of sources and targets; delay: int64, of weight's shape, steps; projection: name, source and target of a list.
-    """
-
-    name: str
-    weight: np.ndarray
-    pre: np.ndarray
-    post: np.ndarray
-    delay: np.ndarray
-    projection: tuple[str, str, str] | None = None
-
-
 class LSNN(nn.Module):
     """A network of LIF and ALIF neurons with leaky readouts that trains with exactly what is exported (DESIGN section 2).
 
     Made by `from_config` (parameters w_in, w_rec, w_out, each (pre, post)) or by `from_graph` (one list of weights for each
     projection). Zero weights stay without gradient while `sparse` is set: DEEP R's dormant connections.
 
-    populations: graph nodes; they hold all constants in float64, whatever the dtype of the weights. Runs on the CPU.
+    populations: graph nodes; they hold all constants in float64, whatever the dtype of the weights.
     """
 
     def __init__(
@@ -93,11 +76,8 @@ class LSNN(nn.Module):
             self.register_buffer(f"delay_{b.name}", torch.tensor(b.delay, dtype=torch.int32))
         self.bias = self._bias(self.neurons, learn_bias, dtype)
         self.bias_out = self._bias(self.readouts, learn_out_bias, dtype)
-        self._wiring: Wiring | None = None
-        self._plan: tuple[Tensor | None, Plan] | None = None
+        self._arrangement: Arrangement | None = None
         self._rows: Rows | None = None
-        self._listed: Synapses | None = None
-        self._structure: tuple[Tensor | None, Structure] | None = None
         self._parameters_kept: kernel.Parameters | None = None
         self._pool = kernel.Pool()
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
@@ -123,15 +103,15 @@ class LSNN(nn.Module):
         Initial weights are gain N(0, 1) v_th / sqrt(fan-in), delays uniform. Draws from the streams "init/w_in",
         "init/w_rec", "init/w_out" and "init/delay_in", "init/delay_rec".
         """
-        populations = _populations(config, input_node or SpikeInput(name="in", size=n_in), n_out, dt_ms)
+        nodes = populations(config, input_node or SpikeInput(name="in", size=n_in), n_out, dt_ms)
         n = config.n_lif + config.n_alif
         blocks = (
-            _matrix("w_in", n_in, n, 0, 0, config.gain_in * config.v_th, streams,
+            matrix("w_in", n_in, n, 0, 0, config.gain_in * config.v_th, streams,
                     (config.in_delay_min, config.in_delay_max)),
-            _matrix("w_rec", n, n, n_in, 0, config.gain_rec * config.v_th, streams, (config.delay_min, config.delay_max)),
-            _matrix("w_out", n, n_out, n_in, n, config.gain_out * config.v_th, streams, (config.out_delay,) * 2),
+            matrix("w_rec", n, n, n_in, 0, config.gain_rec * config.v_th, streams, (config.delay_min, config.delay_max)),
+            matrix("w_out", n, n_out, n_in, n, config.gain_out * config.v_th, streams, (config.out_delay,) * 2),
         )  # fmt: skip
-        return cls(populations, blocks, dt_ms, config.dampening, dtype, config.bias, config.out_bias)
+        return cls(nodes, blocks, dt_ms, config.dampening, dtype, config.bias, config.out_bias)
 
     @classmethod
     def from_graph(cls, graph: Graph, dtype: torch.dtype = torch.float64, dampening: float = 0.3) -> LSNN:
@@ -176,22 +156,17 @@ class LSNN(nn.Module):
         parts = [self.get_parameter(b.name).reshape(-1) for b in self.blocks]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=self.dtype)
 
-    def wiring(self) -> Wiring:
-        """Return the arrangement of all potential synapses for products of whole matrices, made at first use."""
-        if self._wiring is None:
-            s = self._synapses()
-            self._wiring = Wiring(
-                Synapses(s.pre.long(), s.post.long(), s.delay.long()), self.n_in, self.n_neurons, self.n_out
-            )
-        return self._wiring
-
-    def _synapses(self) -> Synapses:
-        """Return all potential synapses, int32, in the order of the weights."""
-        if self._listed is None:
+    def arrangement(self) -> Arrangement:
+        """Return all potential synapses, arranged for each way to run them, made at first use."""
+        if self._arrangement is None:
             pre, post = (_flat([getattr(b, side) for b in self.blocks]) for side in ("pre", "post"))
-            delay = _flat([self.get_buffer(f"delay_{b.name}").numpy() for b in self.blocks])
-            self._listed = Synapses(pre, post, delay)
-        return self._listed
+            delay = _flat([self.get_buffer(f"delay_{b.name}").cpu().numpy() for b in self.blocks])
+            self._arrangement = Arrangement(Synapses(pre, post, delay), self.n_in, self.n_neurons, self.n_out)
+        return self._arrangement
+
+    def wiring(self) -> Wiring:
+        """Return the arrangement of all potential synapses for products of whole matrices."""
+        return self.arrangement().wiring()
 
     def rows(self) -> Rows:
         """Return the constants of all rows in the dtype of the weights."""
@@ -202,7 +177,8 @@ class LSNN(nn.Module):
     def forward(self, inputs: Signal, *, spikes: bool = True, traces: bool = False, twin: bool = False) -> Output:
         """Run a batch from rest.
 
-        Sparse networks run event by event in the training kernels, dense ones as products of whole matrices: see `runs_events`.
+        Sparse networks run event by event in the training kernels, dense ones as products of whole matrices: see `runs_events`. With its
+        parameters on a CUDA device the network runs in `neuro.train.gpu`, without traces; the inputs may lie anywhere.
 
         Parameters: inputs, (batch, steps, n_in) spikes or currents, or one array by name of each input; spikes, return z, which takes more
         memory than all the rest (n_spikes is returned anyway); traces, return every state by population (gradients through v and a only with
@@ -218,10 +194,12 @@ class LSNN(nn.Module):
         self._check_finite()
         active = torch.nonzero(weights.detach()).view(-1) if self.sparse else None
         used = used if active is None else used.index_select(0, active)
+        if self._on_gpu():
+            return self._run_gpu(parts, used, active, spikes, traces)
         if self.runs_events(len(used)):
             return self._run_events(parts, used, active, spikes, traces)
         signal = torch.cat(parts, 2) if len(parts) > 1 else parts[0]
-        y, z, v, a = self._run(signal.permute(1, 2, 0), used, self._active_plan(active), traces)
+        y, z, v, a = self._run(signal.permute(1, 2, 0), used, self.arrangement().plan(active, self.dtype), traces)
         states = {"z": z, "v": v, "y": y}
         if traces:
             assert a is not None
@@ -241,7 +219,7 @@ class LSNN(nn.Module):
         """Run the training kernels; weights are those of the active synapses."""
         record = {"z", "v", "a"} if traces else {"z"} if spikes else set()
         run = event_sequence.Run(
-            structure=self._active_structure(active),
+            structure=self.arrangement().structure(active),
             parameters=self._kernel_parameters(),
             signals=signals.gather(self.inputs, parts, self.dtype),
             pool=self._pool,
@@ -252,6 +230,24 @@ class LSNN(nn.Module):
         states = {"y": y, "z": z, "v": v, "a": a}
         shown = self._traces({k: s for k, s in states.items() if s is not None}) if traces else None
         return Output(y, z if spikes else None, shown, n_spikes=n_spikes)
+
+    def _on_gpu(self) -> bool:
+        """Tell whether the parameters lie on a CUDA device."""
+        return any(p.is_cuda for p in self.parameters())
+
+    def _run_gpu(
+        self, parts: Sequence[Tensor], weights: Tensor, active: Tensor | None, spikes: bool, traces: bool
+    ) -> Output:
+        """Run the kernels of the GPU; weights are those of the active synapses."""
+        if traces:
+            raise UnsupportedError(
+                "LSNN: no traces on a GPU (got traces=True on a CUDA device; need traces=False). Move the network to the CPU."
+            )
+        signal = torch.cat([part.to(weights.device) for part in parts], 2)
+        y, n_spikes, z = gpu.run(
+            signal, weights, self._biases(), self.rows(), self.arrangement().on_gpu(active, weights.device), spikes
+        )
+        return Output(y, z, n_spikes=n_spikes)
 
     def _check_finite(self) -> None:
         """Refuse weights that are not finite, by name."""
@@ -292,30 +288,8 @@ class LSNN(nn.Module):
         if self.bias is None and self.bias_out is None:
             return None
         parts = ((self.bias, self.n_neurons), (self.bias_out, self.n_out))
-        return torch.cat([torch.zeros(n, dtype=self.dtype) if b is None else b for b, n in parts])[:, None]
-
-    def _active_plan(self, active: Tensor | None) -> Plan:
-        """Return the plan for these synapses; kept while they stay the same."""
-        if self._plan is not None and self._plan[1].dtype == self.dtype:
-            old = self._plan[0]
-            if (active is None and old is None) or (
-                active is not None and old is not None and torch.equal(active, old)
-            ):
-                return self._plan[1]
-        self._plan = (active, self.wiring().plan(active, self.dtype))
-        return self._plan[1]
-
-    def _active_structure(self, active: Tensor | None) -> Structure:
-        """Return the rows of these synapses; kept while they stay the same."""
-        if self._structure is not None:
-            old = self._structure[0]
-            if old is active or (old is not None and active is not None and torch.equal(old, active)):
-                return self._structure[1]
-        s = self._synapses()
-        pre, post, delay = (x if active is None else x[active] for x in (s.pre, s.post, s.delay))
-        made = arrange(pre, post, delay, self.n_in, self.n_neurons, self.n_out)
-        self._structure = (active, made)
-        return made
+        like = next(b for b, _ in parts if b is not None)
+        return torch.cat([like.new_zeros(n) if b is None else b for b, n in parts])[:, None]
 
     def _kernel_parameters(self) -> kernel.Parameters:
         """Return the constants of all rows for the kernels, in the dtype of the weights."""
@@ -337,7 +311,7 @@ class LSNN(nn.Module):
 def _forget(module: nn.Module, _incompatible: Any) -> None:
     """Drop what was made from the delays before they were loaded."""
     assert isinstance(module, LSNN)
-    module._wiring = module._plan = module._listed = module._structure = None
+    module._arrangement = None
 
 
 def _flat(arrays: Sequence[np.ndarray]) -> Tensor:
@@ -356,47 +330,6 @@ def _offsets(populations: Sequence[Population]) -> dict[str, int]:
     for p in populations:
         first[p.name], low = low, low + p.size
     return first
-
-
-def _spread(value: float | tuple[float, float], n: int) -> np.ndarray:
-    """Return n values: one constant, or evenly spaced from low to high."""
-    low, high = value if isinstance(value, tuple) else (value, value)
-    return np.linspace(low, high, n)
-
-
-def _populations(
-    config: ModelConfig, input_node: SpikeInput | CurrentInput, n_out: int, dt_ms: float
-) -> tuple[Population, ...]:
-    nodes: list[Population] = [input_node]
-    common: dict[str, Any] = {"v_th": config.v_th, "n_ref": config.n_ref, "reset": config.reset}
-    if config.n_lif:
-        alpha = decay(_spread(config.tau_m_ms, config.n_lif), dt_ms)
-        nodes.append(LIF(name="lif", size=config.n_lif, alpha=alpha, **common))
-    if config.n_alif:
-        alpha = decay(_spread(config.tau_m_ms, config.n_alif), dt_ms)
-        rho = decay(_spread(config.tau_a_ms, config.n_alif), dt_ms)
-        nodes.append(ALIF(name="alif", size=config.n_alif, alpha=alpha, rho=rho, beta=config.beta, **common))
-    nodes.append(LI(name="out", size=n_out, kappa=decay(config.tau_out_ms, dt_ms)))
-    return tuple(nodes)
-
-
-def _matrix(
-    name: str,
-    n_pre: int,
-    n_post: int,
-    first_pre: int,
-    first_post: int,
-    gain: float,
-    streams: Streams,
-    delays: tuple[int, int],
-) -> Block:
-    """Draw a full matrix of weights and delays; equal bounds of the delay draw nothing."""
-    weight = streams(f"init/{name}").standard_normal((n_pre, n_post)) * (gain / np.sqrt(n_pre))
-    delay: np.ndarray = np.full((n_pre, n_post), delays[0], dtype=np.int64)
-    if delays[1] > delays[0]:
-        delay = streams(f"init/delay_{name}").integers(delays[0], delays[1], size=(n_pre, n_post), endpoint=True)
-    pre, post = np.meshgrid(first_pre + np.arange(n_pre), first_post + np.arange(n_post), indexing="ij")
-    return Block(name, weight, pre, post, delay)
 
 
 def _rows(n_in: int, neurons: Sequence[LIF], readouts: Sequence[LI], dampening: float, dtype: torch.dtype) -> Rows:

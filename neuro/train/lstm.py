@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuro.train.lsnn import Output, Streams
+from neuro.train.initial import Streams
+from neuro.train.lsnn import Output
 
 
 class _Recurrent(nn.Module):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuro.errors import QuantizationError
+from neuro.errors import QuantizationError, UnsupportedError
 from neuro.graph import (
     AHP,
     ALIF,
@@ -154,6 +154,14 @@ class QuantizedLSNN(LSNN):
     def forward(self, inputs: Signal, *, spikes: bool = True, traces: bool = False, twin: bool = False) -> Output:
         """Run a batch from rest, as `LSNN.forward` does; states are whole numbers, y and traces float64."""
         return replace(super().forward(inputs, spikes=spikes, traces=traces, twin=twin), y_unit=self.y_unit)
+
+    def _on_gpu(self) -> bool:
+        """Return False; refuse parameters on a CUDA device."""
+        if super()._on_gpu():
+            raise UnsupportedError(
+                "QuantizedLSNN: no training for a chip on a GPU (got parameters on a CUDA device; need the CPU). Move the network there."
+            )
+        return False
 
     def runs_events(self, n_active: int) -> bool:
         """Return False: the training kernels hold the float equations."""

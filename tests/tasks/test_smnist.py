@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
-from neuro import tasks
+from neuro import seeds, tasks
 from neuro.errors import DataError, RecipeError
 from neuro.tasks.smnist import SequentialMnist
 
@@ -121,6 +121,34 @@ def test_permutation_is_one_for_all_splits_and_seeds(folder: Path) -> None:
     np.testing.assert_array_equal(permuted.train_images, again.train_images)
     rows = np.array([np.concatenate([task.train_images, task.test_images]).T for task in (plain, permuted)])
     assert sorted(map(bytes, rows[0])) == sorted(map(bytes, rows[1]))
+
+
+def test_training_images_alone_are_shifted_and_black_comes_in(folder: Path) -> None:
+    still, moved = (make(folder, encoding="current", max_shift=far) for far in (0, 2))
+    image = {k: still.fixed("train", k, k + 1).inputs[0, :784, 0].reshape(28, 28) for k in range(8)}
+    found = set()
+    for draw in range(20):
+        batch = moved.sample("train", np.random.default_rng(draw), 8)
+        for inputs, label in zip(batch.inputs, batch.targets[:, 0].tolist(), strict=True):
+            padded = np.pad(image[label], 2)
+            shown = inputs[:784, 0].reshape(28, 28)
+            at = [(d, r) for d in range(5) for r in range(5) if np.array_equal(padded[d : d + 28, r : r + 28], shown)]
+            assert len(at) == 1, "a training image, moved by at most two pixels each way"
+            found.update(at)
+            assert inputs[784:, 1].all(), "the cue stays"
+    assert len(found) == 25, "every shift is drawn"
+    for split in ("validation", "test"):
+        assert np.array_equal(moved.fixed(split, 0, 4).inputs, still.fixed(split, 0, 4).inputs)
+    drawn = [task.sample("validation", np.random.default_rng(0), 4).inputs for task in (still, moved)]
+    assert np.array_equal(*drawn)
+
+
+def test_shifted_images_are_permuted_after_the_shift(folder: Path) -> None:
+    plain, permuted = (make(folder, encoding="current", max_shift=2, permuted=p) for p in (False, True))
+    a, b = (task.sample("train", np.random.default_rng(5), 8).inputs[:, :784, 0] for task in (plain, permuted))
+    order = seeds.stream(0, "smnist.permutation").permutation(784)
+    assert np.array_equal(a[:, order], b)
+    assert not np.array_equal(a, b)
 
 
 def test_data_folder_may_be_named_by_the_environment_and_have_a_subfolder(

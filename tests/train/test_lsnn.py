@@ -57,11 +57,11 @@ def test_dense_and_sparse_products_are_both_exact(random_graph, monkeypatch):
                 y = model(inputs).y
             golden = reference.simulate(graph, inputs)
             assert np.array_equal(y.numpy(), np.concatenate([golden["o"]["y"], golden["o2"]["y"]], axis=2))
-            used.add((has_sparse, model._active_plan(None).forward.dense))
+            used.add((has_sparse, model.arrangement().plan(None, torch.float64).forward.dense))
     assert used == {(True, False), (False, True)}
     full = small()
     full(noise(full))
-    assert full._active_plan(None).forward.dense, "an all-to-all network takes the dense product"
+    assert full.arrangement().plan(None, torch.float64).forward.dense, "an all-to-all network takes the dense product"
 
 
 def test_fast_gradients_equal_autograd(random_graph):

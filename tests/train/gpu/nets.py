@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from neuro.graph import Graph
-from neuro.train import LSNN, gpu
+from neuro.train import LSNN, gpu, signals
 
 
 class Found(NamedTuple):
@@ -61,7 +61,13 @@ def kernels(
     model = LSNN.from_graph(graph, dtype=dtype)
     weights = model.weights().detach().requires_grad_()
     y, n_spikes, z = gpu.run(
-        model._signal(inputs), weights, model._biases(), model.rows(), structure(model), spikes=True, samples=samples
+        torch.cat(signals.parts(model.inputs, inputs), 2),
+        weights,
+        model._biases(),
+        model.rows(),
+        structure(model),
+        spikes=True,
+        samples=samples,
     )
     assert z is not None
     loss(y, n_spikes, z, seed).backward()

@@ -329,3 +329,25 @@ def test_the_benchmark_without_a_gpu_measures_nothing():
     done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, env=env, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "gpu: no GPU here (torch sees no CUDA device). Nothing was measured.\n"
+
+
+def test_lsnn_with_its_parameters_on_a_gpu_runs_there(monkeypatch):
+    """The interpreter stands in for the device: what decides is `LSNN._on_gpu`."""
+    graph = net()
+    inputs = torch.from_numpy((np.random.default_rng(0).random((3, 12, 4)) < 0.5).astype(np.uint8))
+    model = LSNN.from_graph(graph)
+    expected = model(inputs)
+    (expected.y.sum() + expected.n_spikes.square().sum()).backward()
+    gradient = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    monkeypatch.setattr(LSNN, "_on_gpu", lambda self: True)
+    found = model(inputs)
+    (found.y.sum() + found.n_spikes.square().sum()).backward()
+    assert expected.z.sum() > 10
+    assert torch.equal(found.z, expected.z)
+    assert torch.equal(found.n_spikes, expected.n_spikes)
+    for name, p in model.named_parameters():
+        assert error(p.grad, gradient[name]) < TOLERANCE
+    assert model(inputs, spikes=False).z is None
+    with pytest.raises(UnsupportedError, match=r"no traces on a GPU \(got traces=True"):
+        model(inputs, traces=True)
