@@ -20,7 +20,7 @@ from neuro.errors import (
 )
 
 if TYPE_CHECKING:
-    from neuro.backend import Record, Stimulus, run
+    from neuro.backend import Record, RunInterrupted, Stimulus, StimulusStream, run
     from neuro.deploy import placement, quantize
     from neuro.graph import (
         AHP,
@@ -66,8 +66,10 @@ __all__ = [
     "RecipeError",
     "Record",
     "Recording",
+    "RunInterrupted",
     "SpikeInput",
     "Stimulus",
+    "StimulusStream",
     "UnsupportedError",
     "WorkerError",
     "__version__",
@@ -103,7 +105,9 @@ _ROOM_OF = {
     "Events": "recording",
     "Recording": "recording",
     "Record": "backend",
+    "RunInterrupted": "backend",
     "Stimulus": "backend",
+    "StimulusStream": "backend",
     "run": "backend",
 }
 _ROOMS = frozenset(

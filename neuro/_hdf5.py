@@ -29,7 +29,8 @@ def writing(path: str | Path) -> Iterator[Any]:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     try:
-        with h5py.File(temporary, "w", libver=("v108", "v108")) as file:  # its metadata carry checksums
+        # v108: its metadata carry checksums. A cache of a few pieces of each array that grows: the default is megabytes each.
+        with h5py.File(temporary, "w", libver=("v108", "v108"), rdcc_nbytes=2**18) as file:
             yield file
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
@@ -120,8 +121,10 @@ def array(parent: Any, key: str, dtype: type, path: Path, error: Error, ndim: in
         raise error(
             f"{where}: array lies in another file (got a virtual or external dataset; need its own). Copy it in."
         )
+    if node.chunks is not None and node.id.get_create_plist().get_nfilters():
+        raise error(f"{where}: array is packed (got a filter; need plain bytes). Write it without compression.")
     stored, declared = node.id.get_storage_size(), node.size * want.itemsize
-    if declared and (stored < declared or node.chunks is not None or declared > os.path.getsize(path)):
+    if declared and (stored < declared or declared > os.path.getsize(path)):
         raise error(
             f"{where}: array is larger than the file (got {stored} bytes stored; need {declared} for shape {node.shape}). "
             "The file is damaged or edited: write it again."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,20 @@ from neuro.backend import Capabilities, Record, run
 from neuro.backend.conformance import Limits, draw_stimulus, example, graphs, integer_example
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import CurrentInput, Graph
-from neuro.recording import Events, Recording, count, load, make, save, to_neo, to_nir, to_pandas
+from neuro.recording import (
+    Counter,
+    Counts,
+    Events,
+    Recording,
+    count,
+    counts,
+    load,
+    make,
+    save,
+    to_neo,
+    to_nir,
+    to_pandas,
+)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -236,3 +250,45 @@ def test_integer_recording_converts_as_a_float_one() -> None:
     assert np.array_equal(r.traces["out"]["y"], np.rint(r.traces["out"]["y"])) and r.traces["out"]["y"].any()
     assert len(to_pandas(r)) == sum(len(e) for e in r.spikes.values()) > 10
     assert sum(len(t) for s in to_neo(r).segments for t in s.spiketrains) == len(to_pandas(r))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    graphs(Limits(neurons=20), Capabilities()),
+    st.integers(1, 3),
+    st.integers(1, 40),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0, 8]),
+)
+def test_counting_on_the_way_is_counting_at_the_end(
+    graph: Graph, batch: int, steps: int, seed: int, sort_from: int
+) -> None:
+    stimulus = draw_stimulus(graph, batch, steps, seed)
+    recording = run(graph, stimulus, "reference")
+    rng = np.random.default_rng(seed)
+    cuts = [0, *np.sort(rng.integers(0, steps + 1, 3)).tolist(), steps]
+    counter = Counter(graph, batch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "_SORT_FROM", sort_from)  # 0: always sort
+        patch.setattr(counts, "_LOOKED_AT", 7)
+        for first, last in itertools.pairwise(cuts):
+            spikes = {name: e.between(first, last) for name, e in recording.spikes.items()}
+            currents = {name: u[:, first:last] for name, u in stimulus.currents.items()}
+            counter.add(spikes, currents, first)
+        found = counter.finish(steps)
+    for field in ("spikes", "synaptic_events"):
+        mine, other = getattr(found, field), getattr(recording.counts, field)
+        assert {k: v.tolist() for k, v in mine.items()} == {k: v.tolist() for k, v in other.items()}
+    joined = Counts.join([recording.counts.select(b, b + 1) for b in range(batch)])
+    assert {k: v.tolist() for k, v in joined.spikes.items()} == {k: v.tolist() for k, v in found.spikes.items()}
+
+
+def test_a_packed_array_is_refused(tmp_path: Path) -> None:
+    _, r = example_recording()
+    save(r, tmp_path / "r.h5")
+    with h5py.File(tmp_path / "r.h5", "a") as file:
+        values = file["spikes/lif/step"][...]
+        del file["spikes/lif/step"]
+        file["spikes/lif"].create_dataset("step", data=values, chunks=(4,), compression="gzip")
+    with pytest.raises(DataError, match=r"array is packed \(got a filter; need plain bytes\)"):
+        load(tmp_path / "r.h5")

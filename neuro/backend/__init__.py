@@ -1,12 +1,23 @@
 """The contract of a backend, discovery, and running a backend in an interpreter of its own."""
 
-from neuro.backend.api import Availability, Backend, Capabilities, Program, Progress, Record, require
+from neuro.backend.api import (
+    Availability,
+    Backend,
+    Capabilities,
+    Program,
+    Progress,
+    Record,
+    RunInterrupted,
+    StreamingProgram,
+    require,
+)
 from neuro.backend.environment import Environment
 from neuro.backend.ieee import ieee_doubles
 from neuro.backend.isolated import IsolatedBackend
 from neuro.backend.probe import probe
 from neuro.backend.registry import get, install, names, run
 from neuro.backend.stimulus import Stimulus
+from neuro.backend.stream import StimulusStream, constant, poisson
 
 __all__ = [
     "Availability",
@@ -17,11 +28,16 @@ __all__ = [
     "Program",
     "Progress",
     "Record",
+    "RunInterrupted",
     "Stimulus",
+    "StimulusStream",
+    "StreamingProgram",
+    "constant",
     "get",
     "ieee_doubles",
     "install",
     "names",
+    "poisson",
     "probe",
     "require",
     "run",

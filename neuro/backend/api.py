@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from neuro.errors import DataError, UnsupportedError, nearest
@@ -15,6 +16,7 @@ from neuro.graph import FLOAT_KINDS, LIF, MAX_DELAY, RESETS, Graph, IntLIF, kind
 from neuro.recording import Recording, spiking
 
 from .stimulus import Stimulus
+from .stream import StimulusStream
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what) while a long run goes on."""
@@ -115,6 +117,18 @@ class Availability:
         return self.ok
 
 
+class RunInterrupted(KeyboardInterrupt):
+    """A run was interrupted, and this is what it had recorded: `recording`, with `interrupted` set.
+
+    recording: its batch and steps are those that were done: of a batch that ran a few samples after others, the samples that
+    ended; else all samples, up to a step. A program may raise this in place of KeyboardInterrupt, of which it is one.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(f"interrupted after {recording.batch} samples of {recording.steps} steps")
+        self.recording = recording
+
+
 @runtime_checkable
 class Program(Protocol):
     """A compiled graph. Each run starts from zero state; nothing is left over from the run before."""
@@ -125,6 +139,22 @@ class Program(Protocol):
 
     def close(self) -> None:
         """Free processes and files; a closed program cannot run. Calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class StreamingProgram(Program, Protocol):
+    """A program that can also take its stimulus, and write its recording, a few steps at a time: memory does not grow with steps."""
+
+    def run(self, stimulus: Stimulus | StimulusStream, record: Record = ...) -> Recording:
+        """Run a batch; of a stream each part is made when the run comes to it."""
+        ...
+
+    def run_to(self, path: str | Path, stimulus: Stimulus | StimulusStream, record: Record = ...) -> Recording:
+        """Run a batch and write its recording to a file as it goes on; return it without spikes and traces, which the file holds.
+
+        Interrupted, it completes the file with what was recorded and raises RunInterrupted.
+        """
         ...
 
 

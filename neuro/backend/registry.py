@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 from neuro.errors import UnsupportedError, nearest
 from neuro.graph import Graph
-from neuro.recording import Recording
+from neuro.recording import Recording, save
 
-from .api import Backend, Progress, Record
+from .api import Backend, Program, Progress, Record, RunInterrupted, StreamingProgram
 from .environment import Environment
 from .isolated import IsolatedBackend
 from .stimulus import Stimulus
+from .stream import StimulusStream
 
 GROUP = "neuro.backends"
 
@@ -108,20 +110,43 @@ def _load(name: str) -> Any:
 
 def run(
     graph: Graph,
-    stimulus: Stimulus,
+    stimulus: Stimulus | StimulusStream,
     backend: str | Backend = "engine",
     record: Record | None = None,
+    *,
+    to: str | Path | None = None,
     **options: Any,
 ) -> Recording:
     """Compile a graph and run a stimulus on it, once.
 
-    Parameters: backend, a name (with `options` for `get`) or a Backend; record, what to keep, spikes by default.
+    Parameters: backend, a name (with `options` for `get`) or a Backend; record, what to keep, spikes by default; to, a file for the
+    recording (`neuro.recording.load` reads it): the engine writes it as the run goes on, and then neither spikes nor traces are in
+    what is returned, nor in memory.
+    Interrupted (Ctrl-C), a backend that can, as the engine can, gives what was recorded so far: the recording's `interrupted` is
+    then set, and a RuntimeWarning says so.
     Raises: UnsupportedError for a backend that is missing or cannot run the graph; DataError for a stimulus that does
     not fit it.
     """
     chosen = get(backend, **options) if isinstance(backend, str) else backend
     program = chosen.compile(graph)
     try:
-        return program.run(stimulus, record or Record())
+        return _run(program, stimulus, record or Record(), to)
+    except RunInterrupted as stop:
+        warnings.warn(f"{stop}: what was recorded so far is returned", RuntimeWarning, stacklevel=2)
+        return stop.recording
     finally:
         program.close()
+
+
+def _run(program: Program, stimulus: Stimulus | StimulusStream, record: Record, to: str | Path | None) -> Recording:
+    if isinstance(program, StreamingProgram):
+        return program.run(stimulus, record) if to is None else program.run_to(to, stimulus, record)
+    try:
+        recording = program.run(stimulus if isinstance(stimulus, Stimulus) else stimulus.whole(), record)
+    except RunInterrupted as stop:
+        if to is not None:
+            save(stop.recording, to)
+        raise
+    if to is not None:
+        save(recording, to)
+    return recording

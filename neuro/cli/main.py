@@ -12,7 +12,7 @@ from neuro import __version__
 from neuro.cli import backends, check, compare, diff, export, quantize, run, show, train
 from neuro.errors import NeuroError
 
-EXIT_PROBLEM, EXIT_MISSING, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_PROBLEM, EXIT_MISSING = 2, 3
 _EPILOG = (
     "Exit codes: 0 done; 1 backends that have to agree do not, or one broke, or two recordings differ, or a chip cannot hold a "
     "graph; 2 a mistake in what was given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
@@ -42,7 +42,7 @@ class _Group(TyperGroup):
             raise typer.Exit(EXIT_PROBLEM) from err
         except KeyboardInterrupt as err:
             typer.echo("interrupted", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from err
+            raise typer.Exit(run.EXIT_INTERRUPTED) from err
 
 
 def _tell(message: str, debug: bool) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from neuro.metrics import Activity
     from neuro.recording import Recording
 
+EXIT_INTERRUPTED = 130
+
 
 def run(
     graph: GraphFile,
@@ -32,7 +34,10 @@ def run(
     backend_option: BackendOptions = None,
     target: Target = None,
 ) -> None:
-    """Run a graph on one backend: accuracy, activity, and a recording with every spike."""
+    """Run a graph on one backend: accuracy, activity, and a recording with every spike.
+
+    Ctrl-C ends a run on the engine early: what was recorded is told, and written where -o says.
+    """
     from neuro import backend as backends
     from neuro.cli import console, options
     from neuro.graph import load
@@ -59,22 +64,36 @@ def run(
         try:
             tell(0, 0, f"{backend}: running {samples} samples")
             recording = program.run(stimulus, record)
+        except backends.RunInterrupted as stop:
+            recording = stop.recording
         finally:
             program.close()
     kind = ", integer semantics" if net.semantics == "integer" else ""
-    typer.echo(f"{job.name}, {samples} {split} samples of {job.steps} steps of {job.dt_ms:g} ms, on {backend}{kind}")
-    for name, text in _rows(recording, activity(recording), fit.score(recording, batch)):
+    n, steps = recording.batch, recording.steps
+    typer.echo(f"{job.name}, {n} {split} samples of {steps} steps of {job.dt_ms:g} ms, on {backend}{kind}")
+    score = fit.score(recording, batch.select(0, n)) if steps == job.steps else None
+    for name, text in _rows(recording, activity(recording), score):
         typer.echo(f"  {name:<16}{text}")
     if output is not None:
         save(recording, output)
         typer.echo(f"recording: {output}")
+    if recording.interrupted:
+        typer.echo(
+            f"interrupted: {n} of {samples} samples, {steps} of {job.steps} steps of each, were run"
+            + (" and are in the recording" if output is not None else ""),
+            err=True,
+        )
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _rows(recording: Recording, a: Activity, score: tuple[int, int]) -> list[tuple[str, str]]:
-    """Return what is printed of a run: a name and a text a line."""
-    n_right, n_decisions = score
+def _rows(recording: Recording, a: Activity, score: tuple[int, int] | None) -> list[tuple[str, str]]:
+    """Return what is printed of a run: a name and a text a line. score: right decisions and all, None if samples did not end."""
+    accuracy = "none: no sample came to its end"
+    if score is not None:
+        n_right, n_decisions = score
+        accuracy = f"{100 * n_right / max(n_decisions, 1):.1f} % ({n_right} of {n_decisions} decisions)"
     rows = [
-        ("accuracy", f"{100 * n_right / max(n_decisions, 1):.1f} % ({n_right} of {n_decisions} decisions)"),
+        ("accuracy", accuracy),
         ("mean rate", f"{a.mean_rate_hz:.2f} Hz"),
         *((f"  {p}", f"{r:.2f} Hz, {100 * a.silent_fraction[p]:.0f} % silent") for p, r in a.rate_hz.items()),
         ("spikes", f"{a.spikes_per_inference:.1f} an inference (and {a.input_spikes_per_inference:.1f} of inputs)"),

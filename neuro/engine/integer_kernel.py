@@ -6,44 +6,53 @@ The C structures are those of neuro/kernels/simulate_integer.cpp; its twin in nu
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuro import kernels
 from neuro.engine import layout as flat
-from neuro.engine.layout import Chunk, Field, Layout, Signals, SpikeRoom, State, pointer
-from neuro.graph import AHP, DECAY_ONE, MAX_STATE, SCALE_BITS, Graph, IntALIF, IntLI, IntProjection
+from neuro.engine.call import Call, Job, Keep, Signals, Spikes
+from neuro.engine.layout import Field, Layout, State, pointer
+from neuro.graph import AHP, DECAY_ONE, MAX_STATE, SCALE_BITS, Graph, IntALIF, IntLI
 
 _RESET_CODE = {"threshold": 0, "adaptive": 1, "zero": 2}
 _READOUT_CODE, _AHP_CODE = 3, 4
 
 COLUMNS: Mapping[str, str] = {"u": "u", "v": "v", "y": "v", "a": "a", "x": "a"}
 """The column of the state that holds each state of a population: y of a readout is kept in v, x of AHP in a."""
-TRACE_BYTES = 4
+_COLUMNS = ("u", "v", "a")
 
 _PARAMETERS = ("bias", "keep_u", "keep_v", "v_th", "keep_a", "jump", "n_ref")
-_POINTERS_OF_NET = ("kind", "max_state", "first", "row", "post", "delay", "weight", *_PARAMETERS)
 _STATE = ("u", "v", "a", "r", "z", "wait", "ring", "clips")
-_CLIPPED = ("u", "v", "a")
 
-_Net = flat.structure("_Net", numbers=flat.SIZES_OF_NET, pointers=_POINTERS_OF_NET)
-_State = flat.structure("_State", pointers=_STATE)
-_Events = flat.structure("_Events", pointers=("row", "source"))
-_Trace = flat.structure("_Trace", pointers=(*flat.SPIKES, "u", "v", "a"))
+_Population = flat.structure("_Population", ("numbers", ("kind", "first", "size", "max_state")))
+_Parameters = flat.structure("_Parameters", ("pointers", _PARAMETERS))
+_State = flat.structure("_State", ("pointers", _STATE))
 
 
-def lay_out(graph: Graph) -> Layout:
+class Groups(NamedTuple):
+    """The receiving populations: code, size and largest state of each; parameters of all their units side by side."""
+
+    kinds: tuple[int, ...]
+    sizes: tuple[int, ...]
+    max_states: tuple[int, ...]
+    arrays: Mapping[str, NDArray[np.int32]]
+
+
+def lay_out(graph: Graph, n_threads: int) -> Layout:
     """Gather the parameters and synapses of an integer graph. Raises UnsupportedError if it is too large."""
-    receivers = (*graph.neurons, *graph.readouts)
-    kind = np.array([_code(p) for p in receivers], dtype=np.int32)
-    arrays = {"kind": kind, "max_state": np.array([p.max_state for p in receivers], dtype=np.int32)}  # type: ignore[union-attr]
-    empty = np.zeros(0, np.int32)
-    weights = [c.activation.astype(np.int32) for c in graph.projections if isinstance(c, IntProjection)]
-    layout = flat.lay_out(graph, arrays | _parameters(receivers), [empty, *weights])
-    flat.check_layout(layout, tuple((k, np.int32, (layout.n_targets,)) for k in _PARAMETERS), np.int32)
+    receivers: tuple[Any, ...] = (*graph.neurons, *graph.readouts)
+    groups = Groups(
+        kinds=tuple(_code(p) for p in receivers),
+        sizes=tuple(p.size for p in receivers),
+        max_states=tuple(p.max_state for p in receivers),
+        arrays=_parameters(receivers),
+    )
+    flat.check_arrays(groups.arrays, tuple((k, np.int32, (sum(groups.sizes),)) for k in _PARAMETERS))
+    layout = flat.lay_out(graph, n_threads, groups, lambda c: c.activation.astype(np.int32), np.int32)
     _check_widths(layout)
     return layout
 
@@ -72,14 +81,17 @@ def _parameters(receivers: tuple[Any, ...]) -> dict[str, NDArray[Any]]:
 
 def _check_widths(layout: Layout) -> None:
     """Refuse what would overflow the kernel's 32 bits; the graph's own rules are narrower, so a failure is a fault."""
-    x = layout.arrays
-    flat.check_arrays(x, tuple((k, np.int32, (len(layout.receivers),)) for k in ("kind", "max_state")))
-    assert ((x["max_state"] > 0) & (x["max_state"] <= MAX_STATE)).all(), "max_state"
+    groups: Groups = layout.parameters
+    x = groups.arrays
+    assert all(0 < top <= MAX_STATE for top in groups.max_states), "max_state"
     for name in ("keep_u", "keep_v", "keep_a"):
         assert ((x[name] >= 0) & (x[name] <= DECAY_ONE)).all(), name
     for name in ("bias", "jump", "v_th"):
         assert (np.abs(x[name]) <= MAX_STATE).all(), name
-    arrives = np.bincount(x["post"], weights=np.abs(x["weight"].astype(np.float64)), minlength=1)
+    arrives = np.zeros(layout.n_targets + 1)
+    for w in layout.wires:
+        found = np.bincount(w.post, weights=np.abs(w.weight.astype(np.float64)))
+        arrives[w.first_target : w.first_target + len(found)] += found
     assert arrives.max() < 2**31, "weight"
 
 
@@ -89,7 +101,7 @@ def _state_fields(layout: Layout, batch: int) -> tuple[Field, ...]:
         *((k, np.int32, shape) for k in ("u", "v", "a", "r", "wait")),
         ("z", np.uint8, shape),
         ("ring", np.int32, (batch, layout.n_slots, layout.n_targets)),
-        ("clips", np.int64, (batch, len(layout.receivers), len(_CLIPPED))),
+        ("clips", np.int64, (batch, layout.n_parts, len(layout.receivers), len(_COLUMNS))),
     )
 
 
@@ -98,34 +110,33 @@ def zero_state(layout: Layout, batch: int) -> State:
     return flat.zeros(_state_fields(layout, batch))
 
 
-def advance(
-    layout: Layout, state: State, signals: Signals, *, start: int, trace: frozenset[str], n_threads: int
-) -> Chunk:
-    """Advance a batch from step `start`; the state's arrays are written in place, the one exception the kernel makes.
+def advance(layout: Layout, state: State, signals: Signals, keep: Sequence[Keep], job: Job) -> Spikes:
+    """Advance a batch by the steps of `signals`, without currents; the state's arrays are written in place, the one exception
+    the kernel makes.
 
-    Parameters: signals, without currents; trace, the columns of the state to keep at each step.
+    Raises: MemoryError if the system gives no memory or threads.
     """
-    batch, steps, n_currents = signals.current.shape
+    batch, _, n_currents = signals.current.shape
     assert n_currents == 0, "no currents enter an integer graph"
-    flat.check_signals(layout, signals)
+    call = Call(layout, _COLUMNS, signals, keep, job)
     flat.check_arrays(state.arrays, _state_fields(layout, batch))
-    traces = {k: np.empty((batch, steps, layout.n_targets), np.int32) for k in trace}
-    room = SpikeRoom(layout, batch, steps)
-    net = _Net(*layout.sizes, *(pointer(layout.arrays[k]) for k in _POINTERS_OF_NET))
+    groups: Groups = layout.parameters
+    firsts = np.cumsum([0, *groups.sizes]).tolist()
+    rows = zip(groups.kinds, firsts, groups.sizes, groups.max_states, strict=False)
+    populations = (_Population * max(len(groups.kinds), 1))(*(_Population(*row) for row in rows))
+    parameters = _Parameters(*(pointer(groups.arrays[k]) for k in _PARAMETERS))
     cells = _State(*(pointer(state.arrays[k]) for k in _STATE))
-    events = _Events(pointer(signals.event_row), pointer(signals.event_source))
-    out = _Trace(*room.pointers(), *(pointer(traces.get(k)) for k in ("u", "v", "a")))
-    kernels.library().neuro_advance_integer(
-        ctypes.byref(net), ctypes.byref(cells), ctypes.byref(events), ctypes.byref(out),
-        ctypes.c_int64(batch), ctypes.c_int64(start), ctypes.c_int64(steps), ctypes.c_int32(n_threads),
+    failed = kernels.library().neuro_advance_integer(
+        call.wiring, ctypes.byref(populations), ctypes.c_int64(len(groups.kinds)), ctypes.byref(parameters),
+        ctypes.byref(cells), call.events, call.outputs, *call.sizes,
     )  # fmt: skip
-    return room.chunk(traces)
+    return call.spikes(failed)
 
 
 def clips(layout: Layout, state: State) -> dict[str, dict[str, NDArray[np.int64]]]:
     """Return the clips since step 0 by population and column of the state, (batch,) each."""
-    counted = state.arrays["clips"]
+    counted = state.arrays["clips"].sum(axis=1)
     return {
-        name: {column: counted[:, p, k].copy() for k, column in enumerate(_CLIPPED)}
+        name: {column: counted[:, p, k].copy() for k, column in enumerate(_COLUMNS)}
         for p, name in enumerate(layout.receivers)
     }

@@ -1,37 +1,66 @@
-"""Lay a graph out in flat arrays for the kernels, and check every size before a pointer crosses into C++.
+"""Lay a graph out for the kernels: units numbered, synapses in rows by sender, targets in parts.
 
-What the kernels of both semantics share: units numbered, synapses in rows by sender, input events, spikes out.
+What the kernels of both semantics share. Synapses are not copied: the kernels read the graph's arrays.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuro import kernels
 from neuro.errors import UnsupportedError
-from neuro.graph import Graph
+from neuro.graph import Graph, Projection
 
-SIZES_OF_NET = ("n_sources", "n_targets", "n_neurons", "n_inputs", "n_slots", "n_populations")
-"""The whole numbers that each kernel's structure of a net begins with."""
-SPIKES = ("n_spikes", "spike_step", "spike_source")
-"""The pointers that each kernel's structure of outputs begins with."""
+BLOCK = 256
+"""Neurons that the float kernel updates at a time; a parameter that all share is given so many times (kBlock)."""
+_LEAST_PART = 2048
+"""Fewest targets worth a thread of their own: a step of so many takes some 6 us at 15 Hz (a net of 1e4 by one thread takes 32,
+benchmarks/simulate.py --threads 1), several times what two threads on free cores need to meet."""
+_ALIGNED = 64
+"""Parts begin at multiples of so many targets: no two threads write to one cache line."""
 
 Field = tuple[str, type, tuple[int, ...]]
 """Name, dtype and shape of an array."""
 
 
+def structure(name: str, *fields: tuple[str, tuple[str, ...]]) -> type[ctypes.Structure]:
+    """Return a C structure of runs of fields in order, each ("numbers" (int64) or "pointers", names)."""
+    kinds = {"numbers": ctypes.c_int64, "pointers": ctypes.c_void_p}
+    return type(name, (ctypes.Structure,), {"_fields_": [(f, kinds[k]) for k, names in fields for f in names]})
+
+
+class Wire(NamedTuple):
+    """The synapses of one projection, where the graph has them.
+
+    first_source, n_sources, first_target: place of its ends among all units. row, (n_sources + 1,) int64: where each sender's
+    synapses begin. split, (n_sources, n_parts - 1) uint32: where parts 1, 2, ... of the targets begin, from the row's begin.
+    one_delay: the delay of all, -1 where they differ.
+    """
+
+    first_source: int
+    n_sources: int
+    first_target: int
+    one_delay: int
+    row: NDArray[np.int64]
+    split: NDArray[np.uint32]
+    post: NDArray[np.int32]
+    delay: NDArray[np.int32]
+    weight: NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A graph in flat arrays.
+    """A graph as the kernels see it.
 
     source, target: first number of each population among the units that send (inputs, then neurons) and that receive
-    (neurons, then readouts). receivers: names of the receiving populations, in order. arrays: what the kernel reads, by field
-    of its structure.
+    (neurons, then readouts). receivers: names of the receiving populations, in order. bound: the targets of each part.
+    parameters: what the kernel of these semantics made of the populations.
     """
 
     source: Mapping[str, int]
@@ -41,48 +70,48 @@ class Layout:
     n_neurons: int
     n_targets: int
     n_slots: int
-    arrays: Mapping[str, NDArray[Any]]
+    wires: tuple[Wire, ...]
+    bound: NDArray[np.int64]
+    parameters: Any
+
+    @property
+    def n_parts(self) -> int:
+        """Return the number of parts that the targets are cut into."""
+        return len(self.bound) - 1
 
     @property
     def n_sources(self) -> int:
         """Return the number of units that send."""
         return self.n_inputs + self.n_neurons
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Return the values of SIZES_OF_NET."""
-        return (self.n_sources, self.n_targets, self.n_neurons, self.n_inputs, self.n_slots, len(self.receivers))
 
+def lay_out(
+    graph: Graph, n_threads: int, parameters: Any, weight_of: Callable[[Any], NDArray[Any]], dtype: type
+) -> Layout:
+    """Number the units of a graph, find the rows of its synapses, and cut its targets into parts for the threads.
 
-def lay_out(graph: Graph, arrays: Mapping[str, NDArray[Any]], weights: list[NDArray[Any]]) -> Layout:
-    """Number the units of a graph and gather its synapses.
-
-    Parameters: arrays, parameters of the populations; weights, one array a projection, of the dtype that the kernel takes.
+    Parameters: parameters, of the populations; weight_of, gives the weights of a projection as the kernel takes them, dtype.
     Raises: UnsupportedError if the graph is too large.
     """
-    source = _offsets((*graph.inputs, *graph.neurons))
-    target = _offsets((*graph.neurons, *graph.readouts))
     receivers = (*graph.neurons, *graph.readouts)
-    n_inputs = sum(p.size for p in graph.inputs)
-    n_neurons = sum(p.size for p in graph.neurons)
     n_targets = sum(p.size for p in receivers)
+    n_inputs, n_neurons = sum(p.size for p in graph.inputs), sum(p.size for p in graph.neurons)
     if max(n_inputs + n_neurons, n_targets) >= 2**31:
         raise UnsupportedError(
             f"engine: graph too large (got {n_targets} receiving units; need < 2**31). Split the graph."
         )
-    first = np.cumsum([0] + [p.size for p in receivers]).astype(np.int64)
-    synapses = _synapses(graph, source, target, n_inputs + n_neurons, weights)
-    names = tuple(p.name for p in receivers)
-    return Layout(
-        source,
-        target,
-        names,
-        n_inputs,
-        n_neurons,
-        n_targets,
-        graph.max_delay + 1,
-        {"first": first, **arrays, **synapses},
+    source, target = _offsets((*graph.inputs, *graph.neurons)), _offsets(receivers)
+    bound = part_bounds(n_targets, n_threads)
+    wires = sorted(
+        (_wire(c, graph, source[c.source], target[c.target], bound, weight_of(c)) for c in graph.projections),
+        key=lambda w: w.first_source,
     )
+    layout = Layout(
+        source, target, tuple(p.name for p in receivers), n_inputs, n_neurons, n_targets, graph.max_delay + 1,
+        tuple(wires), bound, parameters,
+    )  # fmt: skip
+    check_layout(layout, graph, dtype)
+    return layout
 
 
 def _offsets(populations: tuple[Any, ...]) -> dict[str, int]:
@@ -93,22 +122,36 @@ def _offsets(populations: tuple[Any, ...]) -> dict[str, int]:
     return offsets
 
 
-def _synapses(
-    graph: Graph, source: Mapping[str, int], target: Mapping[str, int], n_sources: int, weights: list[NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """Gather all synapses by sender: compressed rows over the sources."""
-    empty = np.zeros(0, np.int64)
-    pre = np.concatenate([empty] + [c.pre.astype(np.int64) + source[c.source] for c in graph.projections])
-    post = np.concatenate([empty] + [c.post.astype(np.int64) + target[c.target] for c in graph.projections])
-    delay = np.concatenate([empty] + [c.delay for c in graph.projections])
-    order = np.argsort(pre, kind="stable")
-    row = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=n_sources))]).astype(np.int64)
-    return {
-        "row": row,
-        "post": post[order].astype(np.int32),
-        "delay": delay[order].astype(np.int32),
-        "weight": np.ascontiguousarray(np.concatenate(weights)[order]),
-    }
+def part_bounds(n_targets: int, n_threads: int) -> NDArray[np.int64]:
+    """Return where each part of the targets begins, and the end: as many parts as threads, none too small to be worth one."""
+    n_parts = max(1, min(n_threads, n_targets // _LEAST_PART))
+    inner = np.arange(1, n_parts, dtype=np.int64) * n_targets // n_parts // _ALIGNED * _ALIGNED
+    return np.concatenate([np.zeros(1, np.int64), inner, np.array([n_targets], np.int64)])
+
+
+def _wire(
+    c: Projection, graph: Graph, source: int, target: int, bound: NDArray[np.int64], weight: NDArray[Any]
+) -> Wire:
+    size = graph.population(c.source).size
+    row = c.rows(size)
+    split = np.zeros((size, len(bound) - 2), np.uint32)
+    if split.size and c.size:
+        kernels.library().neuro_split_rows(
+            ctypes.c_void_p(pointer(row)), ctypes.c_int64(size), ctypes.c_void_p(pointer(c.post)),
+            ctypes.c_int64(target), ctypes.c_void_p(pointer(bound)), ctypes.c_int64(len(bound) - 1),
+            ctypes.c_void_p(pointer(split)),
+        )  # fmt: skip
+    one_delay = int(c.delay[0]) if c.size and c.delay.min() == c.delay.max() else -1
+    return Wire(source, size, target, one_delay, row, split, c.post, c.delay, weight)
+
+
+def split_rows(
+    row: NDArray[np.int64], post: NDArray[np.int32], first_target: int, bound: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """Return where the synapses of parts 1, 2, ... of the targets begin in each row: the twin of the kernel."""
+    ends = [post[row[i] : row[i + 1]] for i in range(len(row) - 1)]
+    found = [np.searchsorted(mine, bound[1:-1] - first_target) for mine in ends]
+    return np.array(found, np.uint32).reshape(len(ends), len(bound) - 2)
 
 
 @dataclass(frozen=True)
@@ -123,77 +166,6 @@ def zeros(fields: tuple[Field, ...]) -> State:
     return State({name: np.zeros(shape, dtype) for name, dtype, shape in fields})
 
 
-class Signals(NamedTuple):
-    """What the inputs send in some steps.
-
-    event_row, (batch * steps + 1,), where the events of each (sample, step) begin in event_source; current, (batch, steps,
-    n_currents), values of the sources in current_source.
-    """
-
-    event_row: NDArray[np.int64]
-    event_source: NDArray[np.int32]
-    current_source: NDArray[np.int32]
-    current: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What some steps gave: spikes as sample, step (from the chunk's start) and source; traces of all targets by state."""
-
-    sample: NDArray[np.int64]
-    step: NDArray[np.int32]
-    source: NDArray[np.int32]
-    traces: Mapping[str, NDArray[Any]]
-
-
-class SpikeRoom:
-    """Room for the spikes of a chunk: the worst case; pages that stay untouched cost nothing."""
-
-    def __init__(self, layout: Layout, batch: int, steps: int) -> None:
-        shape = (batch, max(steps * layout.n_neurons, 1))
-        self._n = np.zeros(batch, np.int64)
-        self._step, self._source = np.empty(shape, np.int32), np.empty(shape, np.int32)
-
-    def pointers(self) -> tuple[int | None, ...]:
-        """Return the values of SPIKES."""
-        return pointer(self._n), pointer(self._step), pointer(self._source)
-
-    def chunk(self, traces: Mapping[str, NDArray[Any]]) -> Chunk:
-        """Return what the kernel has written, beside its traces."""
-        filled = [(b, slice(0, int(n))) for b, n in enumerate(self._n)]
-        return Chunk(
-            sample=np.repeat(np.arange(len(self._n)), self._n),
-            step=np.concatenate([self._step[k] for k in filled]),
-            source=np.concatenate([self._source[k] for k in filled]),
-            traces=traces,
-        )
-
-
-class Kernel(Protocol):
-    """What a module that owns a kernel offers: the functions by which the backend runs a graph."""
-
-    COLUMNS: Mapping[str, str]
-    """The column of the kernel's state that holds each state of a population."""
-    TRACE_BYTES: int
-    """Size of a number in a trace."""
-
-    def lay_out(self, graph: Graph) -> Layout: ...
-
-    def zero_state(self, layout: Layout, batch: int) -> State: ...
-
-    def advance(
-        self, layout: Layout, state: State, signals: Signals, *, start: int, trace: frozenset[str], n_threads: int
-    ) -> Chunk: ...
-
-    def clips(self, layout: Layout, state: State) -> dict[str, dict[str, NDArray[np.int64]]]: ...
-
-
-def structure(name: str, **fields: tuple[str, ...]) -> type[ctypes.Structure]:
-    """Return a C structure: `numbers`, int64, and `pointers`, each a tuple of names, in the order given."""
-    kinds = {"numbers": ctypes.c_int64, "pointers": ctypes.c_void_p}
-    return type(name, (ctypes.Structure,), {"_fields_": [(f, kinds[k]) for k, names in fields.items() for f in names]})
-
-
 def pointer(array: NDArray[Any] | None) -> int | None:
     """Return the address of an array, or a null pointer."""
     return None if array is None else array.ctypes.data
@@ -202,35 +174,26 @@ def pointer(array: NDArray[Any] | None) -> int | None:
 # ------------------------------------------------------------------------- checks: a failure is a fault of this package
 
 
-def check_layout(layout: Layout, fields: tuple[Field, ...], weight: type) -> None:
-    """Refuse a layout that would let a kernel read or write beyond an array; fields, the parameters of the populations."""
-    x, n_synapses = layout.arrays, len(layout.arrays["post"])
-    synapses = (("post", np.int32), ("delay", np.int32), ("weight", weight))
-    check_arrays(x, fields)
-    check_arrays(x, tuple((name, dtype, (n_synapses,)) for name, dtype in synapses))
-    check_arrays(x, (("row", np.int64, (layout.n_sources + 1,)), ("first", np.int64, (len(layout.receivers) + 1,))))
-    for name, limit in (("row", n_synapses), ("first", layout.n_targets)):
-        assert x[name][0] == 0 and x[name][-1] == limit and (np.diff(x[name]) >= 0).all(), name
-    _check_range("post", x["post"], layout.n_targets)
-    _check_range("delay", x["delay"], layout.n_slots)
-
-
-def check_signals(layout: Layout, signals: Signals) -> None:
-    """Refuse signals that do not fit a layout."""
-    batch, steps, n_currents = signals.current.shape
-    row, source = signals.event_row, signals.event_source
-    check_arrays(
-        signals._asdict(),
-        (
-            ("event_row", np.int64, (batch * steps + 1,)),
-            ("event_source", np.int32, source.shape[:1]),
-            ("current_source", np.int32, (n_currents,)),
-            ("current", np.float64, (batch, steps, n_currents)),
-        ),
-    )
-    assert row[0] == 0 and row[-1] == len(source) and (np.diff(row) >= 0).all(), "event_row"
-    _check_range("event_source", source, layout.n_sources)
-    _check_range("current_source", signals.current_source, layout.n_sources)
+def check_layout(layout: Layout, graph: Graph, weight: type) -> None:
+    """Refuse a layout that would let a kernel read or write beyond an array."""
+    bound = layout.bound
+    assert bound.dtype == np.int64 and bound[0] == 0 and bound[-1] == layout.n_targets and (np.diff(bound) >= 0).all()
+    firsts = [w.first_source for w in layout.wires]
+    assert firsts == sorted(firsts), "wires"
+    sizes = {layout.target[p.name]: p.size for p in (*graph.neurons, *graph.readouts)}
+    for w in layout.wires:
+        arrays: dict[str, NDArray[Any]] = {k: getattr(w, k) for k in ("row", "split", "post", "delay", "weight")}
+        n = len(w.post)
+        check_arrays(
+            arrays, (("row", np.int64, (w.n_sources + 1,)), ("split", np.uint32, (w.n_sources, layout.n_parts - 1)))
+        )
+        check_arrays(arrays, (("post", np.int32, (n,)), ("delay", np.int32, (n,)), ("weight", weight, (n,))))
+        assert w.row[0] == 0 and w.row[-1] == n and (np.diff(w.row) >= 0).all(), "row"
+        assert 0 <= w.first_source <= layout.n_sources - w.n_sources, "first_source"
+        check_range("post", w.post, sizes[w.first_target])
+        check_range("delay", w.delay, layout.n_slots)
+        ends = np.diff(w.row)[:, None]
+        assert not w.split.size or ((w.split <= ends).all() and (np.diff(w.split.astype(np.int64)) >= 0).all()), "split"
 
 
 def check_arrays(arrays: Mapping[str, NDArray[Any]], fields: tuple[Field, ...]) -> None:
@@ -240,5 +203,6 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]], fields: tuple[Field, ...]) 
         assert x.dtype == dtype and x.shape == shape and x.flags.c_contiguous, (name, x.dtype, x.shape)
 
 
-def _check_range(name: str, array: NDArray[Any], limit: int) -> None:
+def check_range(name: str, array: NDArray[Any], limit: int) -> None:
+    """Refuse numbers that are not in 0..limit - 1."""
     assert not array.size or (array.min() >= 0 and array.max() < limit), (name, limit)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuro import seeds
 from neuro.errors import GraphError
+from neuro.graph import draw
 from neuro.graph.graph import Graph
 from neuro.graph.grid import to_grid
 from neuro.graph.integer import AHP, MAX_D, STATE_BITS, IntALIF, IntLI, IntLIF, int_projections
@@ -17,6 +18,13 @@ from neuro.graph.kinds import INTEGER, Population
 from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, CurrentInput, Projection, SpikeInput, decay
 
 Draw = Callable[[np.random.Generator, int], ArrayLike]
+
+
+def _drawn(weight: Draw, rng: np.random.Generator, n: int) -> NDArray[np.float64]:
+    """Return the weights that a function draws, read-only, so that the node takes them and does not copy."""
+    values = np.asarray(weight(rng, n), dtype=np.float64)
+    values.flags.writeable = False
+    return values
 
 
 class Builder:
@@ -104,30 +112,32 @@ class Builder:
         return population.name
 
     def connect(self, source: str, target: str, *, weight: ArrayLike | Draw, pre: ArrayLike | None = None,
-                post: ArrayLike | None = None, p: float | None = None, delay: ArrayLike | tuple[int, int] | None = None,
-                name: str | None = None, exponent: int = 0, sign_mode: str | None = None) -> str:  # fmt: skip
+                post: ArrayLike | None = None, p: float | None = None, fan_in: int | None = None,
+                delay: ArrayLike | tuple[int, int] | None = None, name: str | None = None, exponent: int = 0,
+                sign_mode: str | None = None) -> str:  # fmt: skip
         """Connect two populations and return the projection's name, "source->target" unless given.
 
         Which pairs: `pre` and `post` list them; or a 2-d `weight` of shape (source size, target size) gives them by its
-        nonzero entries; or each pair is drawn with probability p; or, with none of these, all pairs.
-        weight: a number, an array of one a synapse, a matrix, or a function (rng, n) -> n weights.
+        nonzero entries; or each pair is drawn with probability p; or each unit of the target gets `fan_in` different senders,
+        drawn at random (the way to large nets: 1e8 synapses in seconds); or, with none of these, all pairs.
+        weight: a number, an array of one a synapse, a matrix, or a function (rng, n) -> n weights, whose array is taken.
         delay: steps: a number, one a synapse (a matrix beside a matrix of weights), or (low, high) to draw uniformly,
         both ends included; default 1 from neurons, 0 from inputs.
         exponent, sign_mode: of synapses into an integer population, whose weights are mantissas; without a sign_mode a
         matrix that has both signs and odd values becomes two projections, NAME.exc and NAME.inh (`int_projections`).
-        Raises: GraphError for unknown populations, p out of 0..1, or arrays that do not fit.
+        Raises: GraphError for unknown populations, p out of 0..1, fan_in beyond the source, or arrays that do not fit.
         """
         name = name or f"{source}->{target}"
         rng = seeds.stream(self._seed, f"connect/{name}")
         sizes = (self._find(name, source).size, self._find(name, target).size)
         matrix = None if callable(weight) or np.ndim(weight) != 2 else np.asarray(weight, dtype=np.float64)
-        pairs = self._pairs(name, sizes, matrix, pre, post, p, rng)
+        pairs = self._pairs(name, sizes, matrix, pre, post, p, fan_in, rng)
         n = len(pairs[0])
-        values = matrix[pairs] if matrix is not None else weight(rng, n) if callable(weight) else weight
+        values = matrix[pairs] if matrix is not None else _drawn(weight, rng, n) if callable(weight) else weight
         if delay is None:
             delay = 0 if isinstance(self._find(name, source), INPUTS) else 1
         if isinstance(delay, tuple):
-            delay = rng.integers(delay[0], delay[1], size=n, endpoint=True)
+            delay = draw.delays(rng, delay[0], delay[1], n)
         elif np.ndim(delay) == 2:
             delay = np.asarray(delay)[pairs]
         if isinstance(self._find(name, target), INTEGER):
@@ -169,10 +179,18 @@ class Builder:
 
     @staticmethod
     def _pairs(name: str, sizes: tuple[int, int], matrix: NDArray[np.float64] | None, pre: ArrayLike | None,
-               post: ArrayLike | None, p: float | None, rng: np.random.Generator) -> tuple[Any, Any]:  # fmt: skip
+               post: ArrayLike | None, p: float | None, fan_in: int | None, rng: np.random.Generator) -> tuple[Any, Any]:  # fmt: skip
         where = f"projection '{name}'"
-        if sum((matrix is not None, pre is not None or post is not None, p is not None)) > 1:
-            raise GraphError(f"{where}: pairs given twice (got more than one of pre and post, a matrix, p; need one).")
+        if sum((matrix is not None, pre is not None or post is not None, p is not None, fan_in is not None)) > 1:
+            raise GraphError(
+                f"{where}: pairs given twice (got more than one of pre and post, a matrix, p, fan_in; need one). Choose one."
+            )
+        if fan_in is not None:
+            if isinstance(fan_in, bool) or not 0 <= fan_in <= sizes[0]:
+                raise GraphError(
+                    f"{where}: fan_in out of range (got {fan_in}; need 0..{sizes[0]}, the size of the source). Ask for fewer."
+                )
+            return draw.fan_in_pairs(rng, *sizes, int(fan_in))
         if matrix is not None:
             if matrix.shape != sizes:
                 raise GraphError(

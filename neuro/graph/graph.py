@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -153,16 +153,17 @@ class Graph:
         return f"<Graph '{self.name}': {len(self.populations)} populations, {self.n_synapses} synapses, {self.sha256[:12]}>"
 
 
-def canonical(graph: Graph) -> list[tuple[str, bytes]]:
-    """Return what the hash covers, as (key, little-endian bytes) in order of name."""
-    items = [("schema", json.dumps([SCHEMA_VERSION, float(graph.dt_ms).hex()]).encode())]
+def canonical(graph: Graph) -> Iterator[tuple[str, bytes | memoryview]]:
+    """Yield what the hash covers, as (key, little-endian bytes) in order of name; nothing is copied that need not be."""
+    yield "schema", json.dumps([SCHEMA_VERSION, float(graph.dt_ms).hex()]).encode()
     for p in sorted(graph.populations, key=lambda p: p.name):
-        items.append((f"population/{p.name}", json.dumps(attributes(p), sort_keys=True).encode()))
-        items += [(f"population/{p.name}/{f}", _little_endian(getattr(p, f))) for f in p.parameters]
+        yield f"population/{p.name}", json.dumps(attributes(p), sort_keys=True).encode()
+        for key in p.parameters:
+            yield f"population/{p.name}/{key}", _little_endian(getattr(p, key))
     for c in sorted(graph.projections, key=lambda c: c.name):
-        items.append((f"projection/{c.name}", json.dumps(attributes(c), sort_keys=True).encode()))
-        items += [(f"projection/{c.name}/{f}", _little_endian(getattr(c, f))) for f in c.arrays]
-    return items
+        yield f"projection/{c.name}", json.dumps(attributes(c), sort_keys=True).encode()
+        for key in c.arrays:
+            yield f"projection/{c.name}/{key}", _little_endian(getattr(c, key))
 
 
 def attributes(node: Population | Projection) -> dict[str, Any]:
@@ -178,8 +179,8 @@ def attributes(node: Population | Projection) -> dict[str, Any]:
     return out
 
 
-def _little_endian(array: np.ndarray) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+def _little_endian(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).view(np.uint8).data
 
 
 def _span(values: Any, form: str = "{:.4g}") -> str:

@@ -13,6 +13,7 @@ from neuro.graph import rules
 from neuro.graph.graph import Graph
 from neuro.graph.kinds import INTEGER, FloatReceiver
 from neuro.graph.nodes import INPUTS, Projection
+from neuro.graph.pieces import parts
 
 _SMALLEST_EXPONENT = -1000
 """Weights below 2**-1000 round to zero: far from subnormal numbers, which some libraries flush."""
@@ -90,19 +91,30 @@ def _grid(p: FloatReceiver, incoming: tuple[Projection, ...], graph: Graph) -> f
 
 
 def _round(values: np.ndarray, g: float) -> np.ndarray:
-    """Round half to even to multiples of g; both scalings are by a power of two, hence exact."""
-    return np.rint(values / g) * g
+    """Round half to even to multiples of g; both scalings are by a power of two, hence exact. Read-only."""
+    rounded = np.empty_like(values)
+    for k in parts(len(values)):
+        np.divide(values[k], g, out=rounded[k])
+        np.rint(rounded[k], out=rounded[k])
+        rounded[k] *= g
+        rounded[k] += 0.0  # no -0.0: see nodes
+    rounded.flags.writeable = False
+    return rounded
 
 
 def _remember(note: dict[str, Any], where: str, new: np.ndarray, old: np.ndarray) -> None:
-    change = float(np.abs(new - old).max()) if old.size else 0.0
+    change = max((float(np.abs(new[k] - old[k]).max()) for k in parts(old.size)), default=0.0)
     if change > note["largest_change"]:
         note["largest_change"], note["largest_change_in"] = change, where
 
 
 def _without_zeros(c: Projection, weight: np.ndarray, note: dict[str, Any]) -> Projection:
-    lost = (weight == 0) & (c.weight != 0)
-    for k in np.flatnonzero(lost):
+    found = [np.flatnonzero((weight[k] == 0) & (c.weight[k] != 0)) + k.start for k in parts(c.size)]
+    lost = np.concatenate([np.zeros(0, np.int64), *found])
+    if not lost.size:
+        return replace(c, weight=weight)
+    for k in lost:
         note["dropped"].append((c.name, int(c.pre[k]), int(c.post[k]), float(c.weight[k]), int(c.delay[k])))
-    keep = ~lost
+    keep = np.ones(c.size, dtype=bool)
+    keep[lost] = False
     return replace(c, pre=c.pre[keep], post=c.post[keep], weight=weight[keep], delay=c.delay[keep])

@@ -116,4 +116,5 @@ def _node(group: Any, name: str, parent: str, path: Path) -> Any:
     values: dict[str, Any] = {k: _hdf5.attribute(group, k, t, path, GraphError) for k, t in plain.items()}
     for key in arrays:
         values[key] = _hdf5.array(group, key, cls.dtype(key), path, GraphError)
+        values[key].flags.writeable = False  # the node takes it, and does not copy
     return cls(name=name, **values)

@@ -22,6 +22,7 @@ from neuro.graph.integer import (
 )
 from neuro.graph.kinds import INTEGER, Population
 from neuro.graph.nodes import INPUTS, RESETS, CurrentInput, Projection
+from neuro.graph.pieces import parts
 
 Populations = Sequence[Population]
 Projections = Sequence[Projection]
@@ -40,11 +41,12 @@ _RANGES = {
 
 def bad(where: str, values: Any, test: Callable[[Any], Any], need: str, unit: str) -> Iterator[str]:
     """Yield a message that names the first value that fails `test`, and how many do."""
-    failed = ~np.asarray(test(values), dtype=bool)
-    if failed.any():
-        first = int(np.flatnonzero(failed)[0])
+    where_failed = [np.flatnonzero(~np.asarray(test(values[k]), dtype=bool)) + k.start for k in parts(len(values))]
+    failed = np.concatenate([np.zeros(0, np.int64), *where_failed])
+    if failed.size:
+        first = int(failed[0])
         yield (
-            f"{where} out of range (got {values[first].item()} at {unit} {first}, {int(failed.sum())} in all; need {need}). "
+            f"{where} out of range (got {values[first].item()} at {unit} {first}, {failed.size} in all; need {need}). "
             "Correct the array."
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuro.errors import GraphError
+from neuro.graph.pieces import has_negative_zero, is_sorted
 
 RESETS = ("threshold", "adaptive", "zero")
 """How the membrane is reset after a spike: subtract v_th, subtract the adaptive threshold A, or set to zero."""
@@ -55,7 +56,10 @@ def tau_ms(factor: ArrayLike, dt_ms: float) -> FloatArray:
 
 
 def _frozen(where: str, value: Any, dtype: type, size: int | None = None) -> NDArray[Any]:
-    """Copy a value into a read-only array of `dtype`; broadcast a scalar to (size,) where a size is given."""
+    """Copy a value into a read-only array of `dtype`; broadcast a scalar to (size,) where a size is given.
+
+    A read-only array of that dtype that owns its memory is taken as it is: a large one is then held once.
+    """
     raw = np.asarray(value)
     wanted = "integers" if np.issubdtype(dtype, np.integer) else "numbers"
     if raw.dtype.kind not in "biuf" or (wanted == "integers" and raw.dtype.kind == "f" and not _integral(raw)):
@@ -63,17 +67,18 @@ def _frozen(where: str, value: Any, dtype: type, size: int | None = None) -> NDA
         raise GraphError(
             f"{where}: wrong type of value (got {shown}; need {wanted}). Convert it before building the graph."
         )
-    if wanted == "integers" and raw.size:
+    if wanted == "integers" and raw.size and raw.dtype != dtype:
         limits = np.iinfo(dtype)
         low, high = raw.min(), raw.max()
         if low < limits.min or high > limits.max:
             raise GraphError(
                 f"{where}: integer out of range (got {low}..{high}; need {limits.min}..{limits.max}). Check the array."
             )
-    array: NDArray[Any] = np.array(raw, dtype=dtype, order="C")
+    taken = raw.dtype == dtype and raw.flags.owndata and raw.flags.c_contiguous and not raw.flags.writeable
+    array: NDArray[Any] = raw if taken else np.array(raw, dtype=dtype, order="C")
     if size is not None and array.ndim == 0:
         array = np.full(max(size, 0), array)
-    if dtype is np.float64:
+    if dtype is np.float64 and has_negative_zero(array):
         array = array + 0.0  # turns -0.0 into 0.0, so that equal graphs have equal bytes
     array.flags.writeable = False
     return array
@@ -260,13 +265,18 @@ class Projection(_Node):
         return np.float64 if field == "weight" else np.int32
 
     def _sort(self) -> None:
-        order = np.lexsort((self.weight, self.delay, self.post, self.pre))
-        if np.array_equal(order, np.arange(len(order))):
+        columns = [getattr(self, f) for f in ("pre", "post", "delay", "weight")]
+        if is_sorted(columns):
             return
+        order = np.lexsort(columns[::-1])
         for field in self.arrays:
             array = getattr(self, field)[order]
             array.flags.writeable = False
             self._set(field, array)
+
+    def rows(self, n_sources: int) -> IntArray:
+        """Return where the synapses of each sender begin, and the end: int64 of shape (n_sources + 1,)."""
+        return np.searchsorted(self.pre, np.arange(n_sources + 1, dtype=np.int32)).astype(np.int64)
 
     @property
     def size(self) -> int:

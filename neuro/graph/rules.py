@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuro.errors import GraphError, nearest
 from neuro.graph import integer_rules
@@ -17,6 +18,7 @@ from neuro.graph.integer import MAX_INT_DELAY, IntProjection
 from neuro.graph.integer_rules import bad as _bad
 from neuro.graph.kinds import INTEGER, KINDS, NEURONS, PROJECTIONS, FloatReceiver, Population, kind
 from neuro.graph.nodes import INPUTS, LIF, RESETS, CurrentInput, Projection
+from neuro.graph.pieces import parts
 
 MAX_DELAY = 4095
 """Longest delay in steps: four seconds at 1 ms; it bounds the memory of spikes in flight. Chip profiles allow less."""
@@ -199,8 +201,8 @@ def delays_are_in_range(populations: Populations, projections: Projections, dt_m
     for c in projections:
         low = 0 if isinstance(kinds[c.source], INPUTS) else 1
         high = MAX_INT_DELAY if isinstance(c, IntProjection) else MAX_DELAY
-        bad = (c.delay < low) | (c.delay > high)
-        if bad.any():
+        if c.size and (c.delay.min() < low or c.delay.max() > high):
+            bad = (c.delay < low) | (c.delay > high)
             where = "from inputs" if low == 0 else "between neurons"
             first = int(np.flatnonzero(bad)[0])
             mend = (
@@ -230,17 +232,22 @@ def exact_sums(populations: Populations, projections: Projections, dt_ms: float)
         incoming = [c for c in projections if c.target == p.name]
         loads = [(f"bias of '{p.name}'", p.bias)] + [(f"weight of '{c.name}'", c.weight) for c in incoming]
         for what, values in loads:
-            off = values != np.round(values / grid) * grid
-            if off.any():
-                first = int(np.flatnonzero(off)[0])
+            off = _off_grid(values, grid)
+            if off.size:
                 yield (
-                    f"{where}: {what} is off it (got {values[first]!r} at {first}, {int(off.sum())} in all; need multiples "
+                    f"{where}: {what} is off it (got {values[off[0]]!r} at {off[0]}, {off.size} in all; need multiples "
                     f"of {grid}). Call to_grid, or build with grid=None."
                 )
         total = largest_input(p, incoming, populations)
         limit = 2.0**53 * grid * smallest_step(incoming, populations)
         if total > limit:
             yield f"{where} is too fine for exact sums (got S = {total}; need S <= {limit}). Call to_grid."
+
+
+def _off_grid(values: NDArray[np.float64], grid: float) -> NDArray[np.int64]:
+    """Return the places of the values that are no multiples of a grid."""
+    found = [np.flatnonzero(values[k] != np.round(values[k] / grid) * grid) + k.start for k in parts(len(values))]
+    return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 def largest_input(population: FloatReceiver, incoming: Projections, populations: Populations) -> float:
@@ -252,7 +259,10 @@ def largest_input(population: FloatReceiver, incoming: Projections, populations:
     for c in incoming:
         source = next(p for p in populations if p.name == c.source)
         scale = source.u_max if isinstance(source, CurrentInput) else 1.0
-        total = total + np.bincount(c.post, weights=np.abs(c.weight), minlength=population.size) * scale
+        arrived = np.zeros(population.size)
+        for k in parts(c.size):
+            np.add.at(arrived, c.post[k], np.abs(c.weight[k]))
+        total = total + arrived * scale
     return float(total.max())
 
 

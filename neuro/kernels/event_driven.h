@@ -1,73 +1,274 @@
-// Advance one sample event by event: what the kernels of both semantics share.
+// Advance samples event by event: what the kernels of both semantics share.
 //
 // Work grows with spikes times fan-out plus one state update a neuron a step. Inputs of later steps wait in a ring buffer of
-// max delay + 1 slots.
+// max delay + 1 rows of all targets.
 //
-// Units are numbered twice: "sources" send (inputs, then neurons), "targets" receive (neurons, then readouts). Sizes and
-// index ranges are checked by the owner of each kernel (neuro/engine) before any pointer crosses.
+// Units are numbered twice: "sources" send (inputs, then neurons), "targets" receive (neurons, then readouts). Synapses lie
+// where the graph has them, in one list a projection, sorted by (pre, post). The targets are cut into parts, and so is each row
+// of synapses: a part of a row is contiguous. Two ways to use threads, of one result:
+//   over samples: a thread advances a whole sample;
+//   over neurons: each thread owns the targets of one part, state and ring, and delivers all spikes to them; no two threads
+//   write to one place, and one barrier a step lets them exchange their spikes.
+// What arrives at a target is added in the same order either way: by projection, then sender, then place in its row.
+// Sizes and index ranges are checked by the owner of each kernel (neuro/engine) before any pointer crosses.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "float_mode.h"
+#include "threads.h"
 
 extern "C" {
 
-struct NeuroEvents {                   // input spikes of the steps to be advanced
-    const std::int64_t* row;           // (batch * n_steps + 1,) into source: where those of each (sample, step) begin
-    const std::int32_t* source;
+struct NeuroProjection {               // synapses from one population to another, sorted by (pre, post)
+    std::int64_t first_source, n_sources, first_target;
+    std::int64_t one_delay;            // of all its synapses; -1: they differ
+    const std::int64_t* row;           // (n_sources + 1,) where each sender's synapses begin
+    const std::uint32_t* split;        // (n_sources, n_parts - 1) from the begin of the row: where parts 1, 2, ... begin
+    const std::int32_t* post;          // (n_synapses,) of the target population
+    const std::int32_t* delay;         // (n_synapses,) steps
+    const void* weight;                // (n_synapses,) of the kernel's own type
 };
 
-struct NeuroSpikes {                   // what the neurons sent
+struct NeuroWiring {
+    std::int64_t n_inputs, n_neurons, n_targets;
+    std::int64_t n_slots;              // rows of the ring: max delay + 1
+    std::int64_t n_projections, n_parts;
+    const NeuroProjection* projection; // sorted by first_source
+    const std::int64_t* bound;         // (n_parts + 1,) targets of part h: bound[h]..bound[h + 1] - 1
+};
+
+struct NeuroEvents {                   // input spikes of the steps to be advanced
+    const std::int64_t* row;           // (batch * n_steps + 1,) into source: where those of each (sample, step) begin
+    const std::int32_t* source;        // ascending in each of them
+    std::int64_t n_currents;           // channels of real values
+    const std::int32_t* current_source;  // (n_currents,) ascending
+    const double* current;             // (batch, n_steps, n_currents)
+};
+
+struct NeuroTrace {                    // a state of one population, to be kept at every step
+    std::int64_t column, first, size;  // which state; the population's targets
+    std::int64_t stride;               // numbers from one sample to the next in `to`
+    double* to;                        // (batch, n_steps, size) out
+};
+
+struct NeuroOutputs {
+    std::int64_t room;                 // spikes a sample that there is room for: n_steps * n_neurons
     std::int64_t* n;                   // (batch,) out
-    std::int32_t* step;                // (batch, n_steps * n_neurons) out, counted from the first of these steps
+    std::int32_t* step;                // (batch, room) out, counted from the first of these steps
     std::int32_t* source;              // likewise
+    std::int64_t n_traces;
+    const NeuroTrace* trace;           // (n_traces,)
 };
 
 }  // extern "C"
 
 namespace neuro {
 
-// Add signal times weight to what waits for each target of a source.
-template <class Net, class Value>
-inline void deliver(const Net& net, Value* ring, std::int64_t slot, std::int32_t source, Value signal) {
-    for (std::int64_t s = net.row[source], end = net.row[source + 1]; s < end; ++s) {
-        std::int64_t to = slot + net.delay[s];
-        if (to >= net.n_slots) to -= net.n_slots;
-        ring[to * net.n_targets + net.post[s]] += net.weight[s] * signal;
+constexpr std::int64_t kBlock = 256;   // neurons updated at a time: their state stays in the first cache
+
+// Where row d of the ring begins, seen from a slot: offsets() + slot, indexed with the delay.
+class Ring {
+    std::vector<std::int64_t> offset_;
+
+  public:
+    Ring(std::int64_t n_slots, std::int64_t n_targets) : offset_(static_cast<std::size_t>(2 * n_slots)) {
+        for (std::int64_t k = 0; k < 2 * n_slots; ++k) offset_[static_cast<std::size_t>(k)] = k % n_slots * n_targets;
+    }
+    const std::int64_t* from(std::int64_t slot) const { return offset_.data() + slot; }
+};
+
+// The synapses from one sender to one part of the targets, or to all of them (part < 0).
+struct Span {
+    std::int64_t from, to;
+};
+
+inline Span span(const NeuroWiring& net, const NeuroProjection& c, std::int64_t pre, std::int64_t part) {
+    const std::int64_t from = c.row[pre], to = c.row[pre + 1];
+    if (part < 0) return {from, to};
+    const std::int64_t inner = net.n_parts - 1;
+    const std::uint32_t* split = c.split + pre * inner;
+    return {part == 0 ? from : from + split[part - 1], part == inner ? to : from + split[part]};
+}
+
+inline void prefetch(const void* from, const void* to) {
+    for (const char* p = static_cast<const char*>(from); p < static_cast<const char*>(to); p += 64) __builtin_prefetch(p);
+}
+
+// Add what the spikes s..end - 1, all of one population, send through a projection to all that waits for the targets of a part.
+// kOneDelay: all synapses have one delay. far: what waits does not stay in the second cache, and is fetched ahead.
+template <class Weight, bool kOneDelay, class Value>
+void deliver_through(const NeuroWiring& net, const NeuroProjection& c, Value* to, const std::int64_t* at, const std::int32_t* s,
+                     const std::int32_t* end, std::int64_t part, bool far) {
+    constexpr std::int64_t kAhead = 4;  // rows between the prefetch of a row and its use
+    const auto* weight = static_cast<const Weight*>(c.weight);
+    if (kOneDelay) to += at[c.one_delay];
+    const auto place = [&](std::int64_t k) { return to + (kOneDelay ? 0 : at[c.delay[k]]) + c.post[k]; };
+    for (; s < end; ++s) {
+        if (s + 2 * kAhead < end) {
+            const std::int64_t pre = s[2 * kAhead] - c.first_source;
+            __builtin_prefetch(c.row + pre);
+            if (part >= 0) __builtin_prefetch(c.split + pre * (net.n_parts - 1));
+        }
+        if (s + kAhead < end) {
+            const Span next = span(net, c, s[kAhead] - c.first_source, part);
+            prefetch(c.post + next.from, c.post + next.to);
+            if (!kOneDelay) prefetch(c.delay + next.from, c.delay + next.to);
+            prefetch(weight + next.from, weight + next.to);
+        }
+        if (far && s + 1 < end) {  // into the second cache, which takes more requests at a time than the first
+            const Span next = span(net, c, s[1] - c.first_source, part);
+            for (std::int64_t k = next.from; k < next.to; ++k) __builtin_prefetch(place(k), 0, 2);
+        }
+        const Span row = span(net, c, *s - c.first_source, part);
+        for (std::int64_t k = row.from; k < row.to; ++k) *place(k) += weight[k];
     }
 }
 
-// Advance sample b by n_steps from step `start`. `update(slot, cell, input)` advances all state by one step: slot of the ring,
-// cell = b * n_steps + step, input (n_targets,) what arrived; z (n_targets,) holds the spikes that it leaves.
-template <class Net, class Value, class Update>
-void advance_sample(const Net& net, Value* ring, const std::uint8_t* z, const NeuroEvents& in, const NeuroSpikes& out,
-                    std::int64_t b, std::int64_t start, std::int64_t n_steps, Update update) {
-    const std::int64_t n = net.n_targets;
-    std::int32_t* steps = out.step + b * n_steps * net.n_neurons;
-    std::int32_t* sources = out.source + b * n_steps * net.n_neurons;
+// Add what spikes send to all that waits for the targets of a part. sources: ascending. at: rows of the ring by delay.
+template <class Weight, class Value>
+void deliver(const NeuroWiring& net, Value* ring, const std::int64_t* at, const std::int32_t* sources, std::int64_t n,
+             std::int64_t part) {
+    constexpr std::size_t kNear = 3u << 20;  // bytes of ring up to which its caches keep up (benchmarks/simulate.py)
+    const auto n_targets = static_cast<std::size_t>(part < 0 ? net.n_targets : net.bound[part + 1] - net.bound[part]);
+    const bool far = n_targets * static_cast<std::size_t>(net.n_slots) * sizeof(Value) > kNear;
+    const std::int32_t *begin = sources, *limit = sources, *const end = sources + n;
+    for (std::int64_t p = 0; p < net.n_projections; ++p) {
+        const NeuroProjection& c = net.projection[p];
+        if (p == 0 || net.projection[p - 1].first_source != c.first_source) {
+            begin = std::lower_bound(limit, end, static_cast<std::int32_t>(c.first_source));
+            limit = std::lower_bound(begin, end, static_cast<std::int32_t>(c.first_source + c.n_sources));
+        }
+        Value* const to = ring + c.first_target;
+        if (c.one_delay >= 0)
+            deliver_through<Weight, true>(net, c, to, at, begin, limit, part, far);
+        else
+            deliver_through<Weight, false>(net, c, to, at, begin, limit, part, far);
+    }
+}
+
+// Add what a channel of real values sends at one step.
+template <class Weight, class Value>
+void deliver_current(const NeuroWiring& net, Value* ring, const std::int64_t* at, std::int32_t source, double u,
+                     std::int64_t part) {
+    for (std::int64_t p = 0; p < net.n_projections; ++p) {
+        const NeuroProjection& c = net.projection[p];
+        const std::int64_t pre = source - c.first_source;
+        if (pre < 0 || pre >= c.n_sources) continue;
+        const auto* weight = static_cast<const Weight*>(c.weight);
+        Value* const to = ring + c.first_target;
+        const Span row = span(net, c, pre, part);
+        for (std::int64_t k = row.from; k < row.to; ++k)
+            to[at[c.delay[k]] + c.post[k]] += static_cast<Value>(weight[k] * u);
+    }
+}
+
+// Room for numbers, not touched before it is used.
+using Room = std::unique_ptr<std::int32_t[]>;
+
+inline Room make_room(std::int64_t n) { return Room(new std::int32_t[static_cast<std::size_t>(std::max<std::int64_t>(n, 1))]); }
+
+// What the threads of one sample tell one another: the spikes of this step and of the one before, by part.
+class Exchange {
+    static constexpr std::int64_t kLine = 8;  // numbers a cache line: no two threads write to one
+    const NeuroWiring& net_;
+    const Room spikes_;
+    std::vector<std::int64_t> n_;
+
+  public:
+    explicit Exchange(const NeuroWiring& net)
+        : net_(net), spikes_(make_room(2 * net.n_targets)), n_(static_cast<std::size_t>(2 * net.n_parts * kLine)) {}
+
+    std::int32_t* room(std::int64_t t, std::int64_t part) { return spikes_.get() + (t & 1) * net_.n_targets + net_.bound[part]; }
+    std::int64_t& n(std::int64_t t, std::int64_t part) {
+        return n_[static_cast<std::size_t>(((t & 1) * net_.n_parts + part) * kLine)];
+    }
+};
+
+// Advance sample b by n_steps from step `start`, all targets (part < 0) or those of a part in step with the other threads.
+//
+// all: room for the spikes of a step, this thread's own.
+// Model: Weight, Value; ring(b); update(b, part, from, to, input, spikes) advances targets from..to - 1 by one step, zeroes their
+// input, writes the numbers of those that spike, and returns how many; state(b, column, j) of target j.
+template <class Model>
+void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out, const Ring& offsets,
+             Exchange& exchange, Barrier& barrier, std::int32_t* all, std::int64_t b, std::int64_t part, std::int64_t start,
+             std::int64_t n_steps) {
+    using Weight = typename Model::Weight;
+    using Value = typename Model::Value;
+    Value* const ring = model.ring(b);
+    const bool alone = part < 0;
+    const std::int64_t from = alone ? 0 : net.bound[part], to = alone ? net.n_targets : net.bound[part + 1];
+    const std::int64_t first = alone ? 0 : part, n_parts = alone ? 1 : net.n_parts;
+    std::int32_t *const steps = out.step + b * out.room, *const sources = out.source + b * out.room;
     std::int64_t n_spikes = 0;
     for (std::int64_t t = 0; t < n_steps; ++t) {
         const std::int64_t slot = (start + t) % net.n_slots, cell = b * n_steps + t;
-        for (std::int64_t e = in.row[cell]; e < in.row[cell + 1]; ++e)
-            deliver(net, ring, slot, in.source[e], Value{1});
-        Value* input = ring + slot * n;
-        update(slot, cell, input);
-        std::fill(input, input + n, Value{0});
-        for (std::int64_t j = 0; j < net.n_neurons; ++j) {
-            if (!z[j]) continue;
-            const auto source = static_cast<std::int32_t>(net.n_inputs + j);
-            steps[n_spikes] = static_cast<std::int32_t>(t);
-            sources[n_spikes++] = source;
-            deliver(net, ring, slot, source, Value{1});
+        const std::int64_t* const at = offsets.from(slot);
+        deliver<Weight>(net, ring, at, in.source + in.row[cell], in.row[cell + 1] - in.row[cell], part);
+        for (std::int64_t c = 0; c < in.n_currents; ++c) {
+            const double u = in.current[cell * in.n_currents + c];
+            if (u != 0.0) deliver_current<Weight>(net, ring, at, in.current_source[c], u, part);
         }
+        exchange.n(t, first) = model.update(b, first, from, to, ring + slot * net.n_targets, exchange.room(t, first));
+        for (std::int64_t k = 0; k < out.n_traces; ++k) {
+            const NeuroTrace& trace = out.trace[k];
+            double* const row = trace.to + b * trace.stride + t * trace.size - trace.first;
+            for (std::int64_t j = std::max(from, trace.first), end = std::min(to, trace.first + trace.size); j < end; ++j)
+                row[j] = static_cast<double>(model.state(b, trace.column, j));
+        }
+        barrier.wait();
+        std::int64_t n = 0;
+        for (std::int64_t q = 0; q < n_parts; ++q) {  // one list in order of sender, so that sums do not depend on the parts
+            const std::int32_t* const sent = exchange.room(t, q);
+            std::copy(sent, sent + exchange.n(t, q), all + n);
+            if (q == first) std::copy(sent, sent + exchange.n(t, q), sources + n_spikes + n);
+            n += exchange.n(t, q);
+        }
+        if (first == 0) std::fill(steps + n_spikes, steps + n_spikes + n, static_cast<std::int32_t>(t));
+        n_spikes += n;
+        deliver<Weight>(net, ring, at, all, n, part);
     }
-    out.n[b] = n_spikes;
+    if (first == 0) out.n[b] = n_spikes;
 }
 
-// Copy a state of all targets to its place in a trace (batch, n_steps, n_targets), if that is asked for.
-template <class Value>
-inline void keep(const Value* state, Value* trace, std::int64_t cell, std::int64_t n) {
-    if (trace) std::copy(state, state + n, trace + cell * n);
+enum Threading : std::int32_t { kOverSamples = 0, kOverNeurons = 1 };
+
+// Advance a batch; return 0, or 1 if the system gave no memory or threads: then nothing was advanced.
+template <class Model>
+int advance_batch(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out,
+                  std::int64_t batch, std::int64_t start, std::int64_t n_steps, std::int32_t threading,
+                  std::int32_t n_threads) try {
+    const Ring offsets(net.n_slots, net.n_targets);
+    const auto n = threading == kOverNeurons ? static_cast<std::int32_t>(net.n_parts) : n_threads;
+    std::vector<std::unique_ptr<Exchange>> exchange;
+    std::vector<Room> all;
+    for (std::int32_t h = 0; h < n; ++h) {
+        all.push_back(make_room(net.n_neurons));
+        if (threading == kOverSamples || h == 0) exchange.push_back(std::make_unique<Exchange>(net));
+    }
+    Barrier barrier(threading == kOverNeurons ? n : 1);
+    std::atomic<std::int64_t> next{0};
+    return !on_threads(n, [&](std::int32_t h) {
+        const IeeeScope ieee;
+        const auto i = static_cast<std::size_t>(h);
+        if (threading == kOverSamples) {
+            for (std::int64_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < batch;)
+                advance(model, net, in, out, offsets, *exchange[i], barrier, all[i].get(), b, -1, start, n_steps);
+            return;
+        }
+        for (std::int64_t b = 0; b < batch; ++b) {
+            advance(model, net, in, out, offsets, *exchange[0], barrier, all[i].get(), b, h, start, n_steps);
+            barrier.wait();  // the next sample writes into what this one exchanges
+        }
+    });
+} catch (const std::bad_alloc&) {
+    return 1;
 }
 
 }  // namespace neuro

@@ -1,147 +1,239 @@
 // Advance a batch of spiking nets by a number of steps, event by event: the float semantics in IEEE double.
 //
-// Samples are independent and run in parallel. Built with -ffp-contract=off and without -ffast-math: the order of operations
-// below is that of the golden model, neuro/graph/reference.py. Sizes and index ranges are checked by the owner of this
-// kernel, neuro/engine/kernel.py; how events travel is in event_driven.h.
+// Built with -ffp-contract=off and without -ffast-math: the order of operations below is that of the golden model,
+// neuro/graph/reference.py. The update of the neurons is compiled for several instruction sets, chosen at run time; each rounds
+// every operation once, so that all give the same bits. Sizes and index ranges are checked by the owner of this kernel,
+// neuro/engine/kernel.py; how events travel, and what threads do, is in event_driven.h.
 
 #include <cstdint>
+#include <cstring>
 
 #include "event_driven.h"
-#include "float_mode.h"
 
-#ifdef _OPENMP
-#include <omp.h>
+// The arrays of a loop do not overlap. Inlined, the pointers' own __restrict is forgotten, and to compare ten of them at run time is
+// more than the compiler does: it would not vectorise.
+#if defined(__clang__)
+#define NEURO_NO_ALIAS _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define NEURO_NO_ALIAS _Pragma("GCC ivdep")
+#else
+#define NEURO_NO_ALIAS
 #endif
 
 namespace {
 
-enum Kind : std::int32_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3 };
+enum Kind : std::int64_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3 };
+enum Column : std::int64_t { kV = 0, kA = 1 };
+enum Instructions : std::int64_t { kPlain = 0, kAvx2 = 1, kAvx512 = 2 };
 
 }  // namespace
 
 extern "C" {
 
-struct NeuroNet {
-    std::int64_t n_sources, n_targets, n_neurons, n_inputs;
-    std::int64_t n_slots;          // max delay + 1
-    std::int64_t n_populations;    // receiving ones
-    const std::int32_t* kind;      // (n_populations,)
-    const std::int64_t* first;     // (n_populations + 1,) into targets
-    const std::int64_t* row;       // (n_sources + 1,) into the synapses
-    const std::int32_t* post;      // (n_synapses,) a target
-    const std::int32_t* delay;     // (n_synapses,) steps
-    const double* weight;          // (n_synapses,)
-    const double* bias;            // (n_targets,) as all below
+struct NeuroPopulation {           // receiving ones, in order of their targets
+    std::int64_t kind, first, size;
+    std::int64_t adapts;           // 0: rho and beta are 0, and a is not kept
+    std::int64_t uniform;          // bit k: parameter k is one number for all, given kBlock times
+    const double* bias;            // (size,) as all below, or (kBlock,)
     const double* leak;            // alpha of neurons, kappa of readouts
     const double* v_th;
     const double* rho;
     const double* beta;
-    const std::int32_t* n_ref;
+    const std::uint32_t* hold;     // after a spike: 2 n_ref + 1
 };
 
 struct NeuroState {                // each (batch, n_targets), contiguous; zero before step 0
     double* v;                     // membrane, or y of a readout
     double* a;
-    double* r;                     // to be subtracted at the next step
-    std::uint8_t* z;
-    std::int32_t* wait;            // refractory steps left
+    std::uint32_t* hold;           // 2 * (refractory steps left) + (1 if it spiked in this step)
     double* ring;                  // (batch, n_slots, n_targets)
-};
-
-struct NeuroSignals {              // of the steps to be advanced
-    NeuroEvents events;
-    std::int64_t n_currents;
-    const std::int32_t* current_source;  // (n_currents,) a source
-    const double* current;               // (batch, n_steps, n_currents)
-};
-
-struct NeuroTrace {
-    NeuroSpikes spikes;
-    double* v;                     // (batch, n_steps, n_targets) out, or null
-    double* a;                     // likewise
 };
 
 }  // extern "C"
 
 namespace {
 
-// State of one sample, and one step of it. The functions take plain pointers so that the loops vectorise.
-struct Sample {
-    double *v, *a, *r;
-    std::uint8_t* z;
-    std::int32_t* wait;
-    double* ring;
+// Some neurons of one population: parameters, then state.
+struct Block {
+    const double *bias, *leak, *v_th, *rho, *beta;
+    const std::uint32_t* after;
+    double *v, *a, *input;
+    std::uint32_t* hold;
+    std::int64_t n;
 };
 
-template <std::int32_t kReset>
-void update_neurons(const NeuroNet& net, const Sample& x, const double* input, std::int64_t from, std::int64_t to) {
-    for (std::int64_t j = from; j < to; ++j) {
-        const double a = net.rho[j] * x.a[j] + static_cast<double>(x.z[j]);
-        const double threshold = net.v_th[j] + net.beta[j] * a;
-        const double current = net.bias[j] + input[j];
-        const bool free = x.wait[j] == 0;
-        double v = net.leak[j] * x.v[j] + current;
+// Return x where the mask is all ones, 0 where it is all zeros. A conditional of doubles would keep the loop from being
+// vectorised, as an operation not taken might have trapped.
+__attribute__((always_inline)) inline double only(std::int64_t mask, double x) {
+    std::int64_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    bits &= mask;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// What is subtracted after a spike is not stored: it follows from the threshold and from a of the step before.
+template <std::int64_t kReset, bool kAdapts>
+__attribute__((always_inline)) inline void neurons(const Block& x) {
+    const double *__restrict bias = x.bias, *__restrict leak = x.leak, *__restrict v_th = x.v_th;
+    const double *__restrict rho = x.rho, *__restrict beta = x.beta;
+    const std::uint32_t* __restrict after = x.after;
+    double *__restrict v = x.v, *__restrict a = x.a, *__restrict input = x.input;
+    std::uint32_t* __restrict hold = x.hold;
+    NEURO_NO_ALIAS
+    for (std::int64_t j = 0; j < x.n; ++j) {
+        const std::int64_t held = hold[j], spiked = -(held & 1), free = (held - 2) >> 63;
+        double threshold = v_th[j], before = v_th[j];
+        if (kAdapts) {
+            const double last = a[j], trace = rho[j] * last + only(spiked, 1.0);
+            before = v_th[j] + beta[j] * last;
+            threshold = v_th[j] + beta[j] * trace;
+            a[j] = trace;
+        }
+        double now = leak[j] * v[j] + (bias[j] + input[j]);
         if (kReset == kZero)
-            v = free ? v : 0.0;
+            now = only(free, now);
         else
-            v = v - x.r[j];
-        const bool spike = v > threshold && free;
-        x.a[j] = a;
-        x.z[j] = spike;
-        x.wait[j] = spike ? net.n_ref[j] : (free ? 0 : x.wait[j] - 1);
-        if (kReset == kSubtractThreshold) x.r[j] = spike ? net.v_th[j] : 0.0;
-        if (kReset == kSubtractAdaptive) x.r[j] = spike ? threshold : 0.0;
-        x.v[j] = (kReset == kZero && spike) ? 0.0 : v;
+            now = now - only(spiked, kReset == kSubtractAdaptive ? before : v_th[j]);
+        const std::int64_t spikes = -static_cast<std::int64_t>(now > threshold) & free;
+        v[j] = kReset == kZero ? only(~spikes, now) : now;
+        const std::int64_t left = ((held & ~std::int64_t{1}) - 2) & ~free;
+        hold[j] = static_cast<std::uint32_t>((after[j] & spikes) | (left & ~spikes));
+        input[j] = 0.0;
     }
 }
 
-void update_readouts(const NeuroNet& net, const Sample& x, const double* input, std::int64_t from, std::int64_t to) {
-    for (std::int64_t j = from; j < to; ++j) x.v[j] = net.leak[j] * x.v[j] + (net.bias[j] + input[j]);
-}
-
-void update(const NeuroNet& net, const Sample& x, const double* input) {
-    for (std::int64_t p = 0; p < net.n_populations; ++p) {
-        const std::int64_t from = net.first[p], to = net.first[p + 1];
-        switch (net.kind[p]) {
-            case kSubtractThreshold: update_neurons<kSubtractThreshold>(net, x, input, from, to); break;
-            case kSubtractAdaptive: update_neurons<kSubtractAdaptive>(net, x, input, from, to); break;
-            case kZero: update_neurons<kZero>(net, x, input, from, to); break;
-            default: update_readouts(net, x, input, from, to);
-        }
+__attribute__((always_inline)) inline void readouts(const Block& x) {
+    const double *__restrict bias = x.bias, *__restrict leak = x.leak;
+    double *__restrict v = x.v, *__restrict input = x.input;
+    NEURO_NO_ALIAS
+    for (std::int64_t j = 0; j < x.n; ++j) {
+        v[j] = leak[j] * v[j] + (bias[j] + input[j]);
+        input[j] = 0.0;
     }
 }
 
-void advance_sample(const NeuroNet& net, const Sample& x, const NeuroSignals& in, const NeuroTrace& out, std::int64_t b,
-                    std::int64_t start, std::int64_t n_steps) {
-    const auto step = [&](std::int64_t slot, std::int64_t cell, const double* input) {
-        for (std::int64_t c = 0; c < in.n_currents; ++c) {
-            const double u = in.current[cell * in.n_currents + c];
-            if (u != 0.0) neuro::deliver(net, x.ring, slot, in.current_source[c], u);
-        }
-        update(net, x, input);
-        neuro::keep(x.v, out.v, cell, net.n_targets);
-        neuro::keep(x.a, out.a, cell, net.n_targets);
-    };
-    neuro::advance_sample(net, x.ring, x.z, in.events, out.spikes, b, start, n_steps, step);
+__attribute__((always_inline)) inline void any_kind(std::int64_t kind, bool adapts, const Block& x) {
+    switch (kind) {
+        case kSubtractThreshold: return adapts ? neurons<kSubtractThreshold, true>(x) : neurons<kSubtractThreshold, false>(x);
+        case kSubtractAdaptive: return adapts ? neurons<kSubtractAdaptive, true>(x) : neurons<kSubtractThreshold, false>(x);
+        case kZero: return adapts ? neurons<kZero, true>(x) : neurons<kZero, false>(x);
+        default: return readouts(x);
+    }
 }
+
+using Update = void (*)(std::int64_t kind, bool adapts, const Block& x);
+
+void plain(std::int64_t kind, bool adapts, const Block& x) { any_kind(kind, adapts, x); }
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void avx2(std::int64_t kind, bool adapts, const Block& x) { any_kind(kind, adapts, x); }
+
+__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512"))) void avx512(std::int64_t kind, bool adapts,
+                                                                                                  const Block& x) {
+    any_kind(kind, adapts, x);
+}
+#endif
+
+Update update_for(std::int64_t instructions) {
+#if defined(__x86_64__)
+    if (instructions == kAvx512) return avx512;
+    if (instructions == kAvx2) return avx2;
+#endif
+    (void)instructions;
+    return plain;
+}
+
+// Write base + j for each of n neurons that spiked; return how many. Eight at a time are passed over where none did.
+std::int64_t collect(const std::uint32_t* hold, std::int64_t n, std::int64_t base, std::int32_t* to) {
+    std::int64_t found = 0, j = 0;
+    for (; j + 8 <= n; j += 8) {
+        std::uint64_t pair[4];
+        std::memcpy(pair, hold + j, sizeof pair);
+        if (!((pair[0] | pair[1] | pair[2] | pair[3]) & 0x0000000100000001u)) continue;
+        for (std::int64_t k = j; k < j + 8; ++k)
+            if (hold[k] & 1u) to[found++] = static_cast<std::int32_t>(base + k);
+    }
+    for (; j < n; ++j)
+        if (hold[j] & 1u) to[found++] = static_cast<std::int32_t>(base + j);
+    return found;
+}
+
+class Float {
+    const NeuroWiring& net_;
+    const NeuroPopulation* populations_;
+    std::int64_t n_populations_;
+    const NeuroState& x_;
+    Update update_;
+
+  public:
+    using Weight = double;
+    using Value = double;
+
+    Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, std::int64_t instructions)
+        : net_(net), populations_(populations), n_populations_(n), x_(x), update_(update_for(instructions)) {}
+
+    double* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
+
+    double state(std::int64_t b, std::int64_t column, std::int64_t j) const {
+        return (column == kV ? x_.v : x_.a)[b * net_.n_targets + j];
+    }
+
+    std::int64_t update(std::int64_t b, std::int64_t, std::int64_t from, std::int64_t to, double* input,
+                        std::int32_t* spikes) const {
+        const std::int64_t o = b * net_.n_targets;
+        std::int64_t n = 0;
+        for (std::int64_t i = 0; i < n_populations_; ++i) {
+            const NeuroPopulation& p = populations_[i];
+            const std::int64_t end = std::min(to, p.first + p.size);
+            for (std::int64_t j = std::max(from, p.first); j < end; j += neuro::kBlock) {
+                const std::int64_t size = std::min(neuro::kBlock, end - j), k = j - p.first;
+                const auto at = [&](int bit) { return p.uniform >> bit & 1 ? 0 : k; };
+                const Block block{p.bias + at(0), p.leak + at(1), p.v_th + at(2), p.rho + at(3), p.beta + at(4), p.hold + at(5),
+                                  x_.v + o + j,   x_.a + o + j,   input + j,      x_.hold + o + j, size};
+                update_(p.kind, p.adapts, block);
+                if (p.kind != kReadout) n += collect(block.hold, size, net_.n_inputs + j, spikes + n);
+            }
+        }
+        return n;
+    }
+};
 
 }  // namespace
 
-// Advance every sample from step `start` by n_steps. The state is read and written in place; n_threads >= 1.
-extern "C" __attribute__((visibility("default"))) void neuro_advance(const NeuroNet* net, const NeuroState* state,
-                                                                      const NeuroSignals* in, const NeuroTrace* out,
-                                                                      std::int64_t batch, std::int64_t start,
-                                                                      std::int64_t n_steps, std::int32_t n_threads) {
-    (void)n_threads;
-#pragma omp parallel num_threads(n_threads) if (n_threads > 1)
-    {
-        const neuro::IeeeScope ieee;
-#pragma omp for schedule(dynamic, 1)
-        for (std::int64_t b = 0; b < batch; ++b) {
-            const std::int64_t o = b * net->n_targets;
-            const Sample x{state->v + o, state->a + o, state->r + o, state->z + o, state->wait + o,
-                           state->ring + o * net->n_slots};
-            advance_sample(*net, x, *in, *out, b, start, n_steps);
+// Return the best instruction set that this processor has, one of Instructions.
+extern "C" __attribute__((visibility("default"))) std::int64_t neuro_instructions() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    return wide ? kAvx512 : __builtin_cpu_supports("avx2") ? kAvx2 : kPlain;
+#else
+    return kPlain;
+#endif
+}
+
+// Advance every sample from step `start` by n_steps. The state is read and written in place. Returns 0, or 1 if the system gave
+// no memory or threads: then the state is as it was.
+extern "C" __attribute__((visibility("default"))) std::int32_t neuro_advance(
+    const NeuroWiring* net, const NeuroPopulation* populations, std::int64_t n_populations, const NeuroState* state,
+    const NeuroEvents* in, const NeuroOutputs* out, std::int64_t batch, std::int64_t start, std::int64_t n_steps,
+    std::int32_t threading, std::int32_t n_threads, std::int64_t instructions) {
+    const Float model(*net, populations, n_populations, *state, instructions);
+    return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+}
+
+// Write where the synapses of each part of the targets begin in each row: twin of neuro.engine.layout.split_rows.
+extern "C" __attribute__((visibility("default"))) void neuro_split_rows(const std::int64_t* row, std::int64_t n_sources,
+                                                                         const std::int32_t* post, std::int64_t first_target,
+                                                                         const std::int64_t* bound, std::int64_t n_parts,
+                                                                         std::uint32_t* split) {
+    for (std::int64_t i = 0; i < n_sources; ++i) {
+        const std::int32_t* from = post + row[i];
+        for (std::int64_t h = 1; h < n_parts; ++h) {
+            const std::int64_t limit = bound[h] - first_target;
+            from = std::lower_bound(from, post + row[i + 1], limit);
+            *split++ = static_cast<std::uint32_t>(from - (post + row[i]));
         }
     }
 }

@@ -1,38 +1,31 @@
 // Advance a batch of spiking nets by a number of steps, event by event: the integer semantics of a Loihi-class chip.
 //
-// Samples are independent and run in parallel. The arithmetic is that of the golden model, neuro/graph/reference.py: every
+// The arithmetic is that of the golden model, neuro/graph/reference.py: every
 // sum is formed in 64 bits and clipped once to the width of its population, and each clip is counted. What arrives in one
 // step fits 32 bits: the rule `integer_sums_fit` of the graph holds sum |w| * 2^(6 + e) below 2^31. Sizes and ranges are
-// checked by the owner of this kernel, neuro/engine/integer_kernel.py; how events travel is in event_driven.h.
+// checked by the owner of this kernel, neuro/engine/integer_kernel.py; how events travel, and what threads do, is in
+// event_driven.h.
 
 #include <cstdint>
 
 #include "event_driven.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 namespace {
 
-enum Kind : std::int32_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3, kAhp = 4 };
+enum Kind : std::int64_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3, kAhp = 4 };
+enum Column : std::int64_t { kU = 0, kV = 1, kA = 2 };
 
 }  // namespace
 
 extern "C" {
 
-struct NeuroIntNet {
-    std::int64_t n_sources, n_targets, n_neurons, n_inputs;
-    std::int64_t n_slots;          // max delay + 1
-    std::int64_t n_populations;    // receiving ones
-    const std::int32_t* kind;      // (n_populations,)
-    const std::int32_t* max_state; // (n_populations,) largest absolute value of a state, below 2^23
-    const std::int64_t* first;     // (n_populations + 1,) into targets
-    const std::int64_t* row;       // (n_sources + 1,) into the synapses
-    const std::int32_t* post;      // (n_synapses,) a target
-    const std::int32_t* delay;     // (n_synapses,) steps
-    const std::int32_t* weight;    // (n_synapses,) w * 2^(6 + e)
-    const std::int32_t* bias;      // (n_targets,) as all below
+struct NeuroIntPopulation {        // receiving ones, in order of their targets
+    std::int64_t kind, first, size;
+    std::int64_t max_state;        // largest absolute value of a state, below 2^23
+};
+
+struct NeuroIntParameters {        // each (n_targets,)
+    const std::int32_t* bias;
     const std::int32_t* keep_u;    // 4095 - d_u
     const std::int32_t* keep_v;    // 4096 - d_v, of a readout 4096 - d_y
     const std::int32_t* v_th;      // v_th * 2^6
@@ -49,27 +42,20 @@ struct NeuroIntState {             // each (batch, n_targets) unless said otherw
     std::uint8_t* z;
     std::int32_t* wait;            // refractory steps left
     std::int32_t* ring;            // (batch, n_slots, n_targets)
-    std::int64_t* clips;           // (batch, n_populations, 3): sums of u, v, a that were clipped
-};
-
-struct NeuroIntTrace {
-    NeuroSpikes spikes;
-    std::int32_t* u;               // (batch, n_steps, n_targets) out, or null
-    std::int32_t* v;               // likewise
-    std::int32_t* a;               // likewise
+    std::int64_t* clips;           // (batch, n_parts, n_populations, 3): sums of u, v, a that were clipped
 };
 
 }  // extern "C"
 
 namespace {
 
+using Net = NeuroIntParameters;
+
 // State of one sample. The functions take plain pointers so that the loops vectorise.
 struct Sample {
     std::int32_t *u, *v, *a, *r;
     std::uint8_t* z;
     std::int32_t* wait;
-    std::int32_t* ring;
-    std::int64_t* clips;
 };
 
 // Clips of one population in one step: u, v or y, a or x.
@@ -86,7 +72,7 @@ inline std::int32_t clip(std::int64_t sum, std::int64_t top, std::int64_t& clips
 }
 
 template <std::int32_t kKind>
-Clips update_neurons(const NeuroIntNet& net, const Sample& x, const std::int32_t* input, std::int64_t from,
+Clips update_neurons(const Net& net, const Sample& x, const std::int32_t* input, std::int64_t from,
                      std::int64_t to, std::int64_t top) {
     constexpr bool kHeld = kKind == kZero || kKind == kAhp;  // reset to zero, and held there while refractory
     Clips clips;
@@ -112,7 +98,7 @@ Clips update_neurons(const NeuroIntNet& net, const Sample& x, const std::int32_t
     return clips;
 }
 
-Clips update_readouts(const NeuroIntNet& net, const Sample& x, const std::int32_t* input, std::int64_t from,
+Clips update_readouts(const Net& net, const Sample& x, const std::int32_t* input, std::int64_t from,
                       std::int64_t to, std::int64_t top) {
     Clips clips;
     for (std::int64_t j = from; j < to; ++j) {
@@ -122,9 +108,9 @@ Clips update_readouts(const NeuroIntNet& net, const Sample& x, const std::int32_
     return clips;
 }
 
-Clips update_population(const NeuroIntNet& net, const Sample& x, const std::int32_t* input, std::int64_t p) {
-    const std::int64_t from = net.first[p], to = net.first[p + 1], top = net.max_state[p];
-    switch (net.kind[p]) {
+Clips update_any(const Net& net, const Sample& x, const std::int32_t* input, std::int64_t kind, std::int64_t from,
+                 std::int64_t to, std::int64_t top) {
+    switch (kind) {
         case kSubtractThreshold: return update_neurons<kSubtractThreshold>(net, x, input, from, to, top);
         case kSubtractAdaptive: return update_neurons<kSubtractAdaptive>(net, x, input, from, to, top);
         case kZero: return update_neurons<kZero>(net, x, input, from, to, top);
@@ -133,35 +119,58 @@ Clips update_population(const NeuroIntNet& net, const Sample& x, const std::int3
     }
 }
 
-void advance_sample(const NeuroIntNet& net, const Sample& x, const NeuroEvents& in, const NeuroIntTrace& out,
-                    std::int64_t b, std::int64_t start, std::int64_t n_steps) {
-    const auto step = [&](std::int64_t, std::int64_t cell, const std::int32_t* input) {
-        for (std::int64_t p = 0; p < net.n_populations; ++p) {
-            const Clips clips = update_population(net, x, input, p);
-            x.clips[3 * p] += clips.u;
-            x.clips[3 * p + 1] += clips.v;
-            x.clips[3 * p + 2] += clips.a;
+class Integer {
+    const NeuroWiring& net_;
+    const NeuroIntPopulation* populations_;
+    std::int64_t n_populations_;
+    const NeuroIntParameters& parameters_;
+    const NeuroIntState& x_;
+
+  public:
+    using Weight = std::int32_t;
+    using Value = std::int32_t;
+
+    Integer(const NeuroWiring& net, const NeuroIntPopulation* populations, std::int64_t n, const NeuroIntParameters& parameters,
+            const NeuroIntState& x)
+        : net_(net), populations_(populations), n_populations_(n), parameters_(parameters), x_(x) {}
+
+    std::int32_t* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
+
+    std::int32_t state(std::int64_t b, std::int64_t column, std::int64_t j) const {
+        const std::int32_t* const states[] = {x_.u, x_.v, x_.a};
+        return states[column][b * net_.n_targets + j];
+    }
+
+    std::int64_t update(std::int64_t b, std::int64_t part, std::int64_t from, std::int64_t to, std::int32_t* input,
+                        std::int32_t* spikes) const {
+        const std::int64_t o = b * net_.n_targets;
+        const Sample x{x_.u + o, x_.v + o, x_.a + o, x_.r + o, x_.z + o, x_.wait + o};
+        std::int64_t* clips = x_.clips + (b * net_.n_parts + part) * n_populations_ * 3;
+        std::int64_t n = 0;
+        for (std::int64_t i = 0; i < n_populations_; ++i, clips += 3) {
+            const NeuroIntPopulation& p = populations_[i];
+            const std::int64_t begin = std::max(from, p.first), end = std::min(to, p.first + p.size);
+            const Clips found = update_any(parameters_, x, input, p.kind, begin, end, p.max_state);
+            clips[kU] += found.u;
+            clips[kV] += found.v;
+            clips[kA] += found.a;
+            if (p.kind == kReadout) continue;
+            for (std::int64_t j = begin; j < end; ++j)
+                if (x.z[j]) spikes[n++] = static_cast<std::int32_t>(net_.n_inputs + j);
         }
-        neuro::keep(x.u, out.u, cell, net.n_targets);
-        neuro::keep(x.v, out.v, cell, net.n_targets);
-        neuro::keep(x.a, out.a, cell, net.n_targets);
-    };
-    neuro::advance_sample(net, x.ring, x.z, in, out.spikes, b, start, n_steps, step);
-}
+        std::fill(input + from, input + to, 0);
+        return n;
+    }
+};
 
 }  // namespace
 
-// Advance every sample from step `start` by n_steps. The state is read and written in place; n_threads >= 1.
-extern "C" __attribute__((visibility("default"))) void neuro_advance_integer(
-    const NeuroIntNet* net, const NeuroIntState* state, const NeuroEvents* in, const NeuroIntTrace* out,
-    std::int64_t batch, std::int64_t start, std::int64_t n_steps, std::int32_t n_threads) {
-    (void)n_threads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(n_threads) if (n_threads > 1)
-    for (std::int64_t b = 0; b < batch; ++b) {
-        const std::int64_t o = b * net->n_targets;
-        const Sample x{state->u + o,    state->v + o,    state->a + o,
-                       state->r + o,    state->z + o,    state->wait + o,
-                       state->ring + o * net->n_slots, state->clips + 3 * b * net->n_populations};
-        advance_sample(*net, x, *in, *out, b, start, n_steps);
-    }
+// Advance every sample from step `start` by n_steps. The state is read and written in place. Returns 0, or 1 if the system gave
+// no memory or threads: then the state is as it was.
+extern "C" __attribute__((visibility("default"))) std::int32_t neuro_advance_integer(
+    const NeuroWiring* net, const NeuroIntPopulation* populations, std::int64_t n_populations,
+    const NeuroIntParameters* parameters, const NeuroIntState* state, const NeuroEvents* in, const NeuroOutputs* out,
+    std::int64_t batch, std::int64_t start, std::int64_t n_steps, std::int32_t threading, std::int32_t n_threads) {
+    const Integer model(*net, populations, n_populations, *parameters, *state);
+    return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.graph import Graph
+from neuro.graph import Graph, Projection
 from neuro.recording.events import Events
 
 
@@ -37,6 +37,22 @@ class Counts:
             saturations={p: {s: n[start:stop] for s, n in by.items()} for p, by in self.saturations.items()},
         )
 
+    @classmethod
+    def join(cls, parts: Sequence[Counts]) -> Counts:
+        """Return the counts of groups of samples of one run, at least one, as the counts of all."""
+        first = parts[0]
+        return cls(
+            spikes={name: np.concatenate([c.spikes[name] for c in parts]) for name in first.spikes},
+            synaptic_events={
+                name: np.concatenate([c.synaptic_events[name] for c in parts]) for name in first.synaptic_events
+            },
+            neuron_updates=first.neuron_updates,
+            saturations={
+                p: {s: np.concatenate([c.saturations[p][s] for c in parts]) for s in by}
+                for p, by in first.saturations.items()
+            },
+        )
+
 
 def count(
     graph: Graph, spikes: Mapping[str, Events], currents: Mapping[str, NDArray[np.float64]], batch: int, steps: int
@@ -45,28 +61,111 @@ def count(
 
     Parameters: spikes, events of every spiking population and spike input; currents, (batch, steps, size) by input.
     """
-    n_spikes = {name: np.bincount(e.sample, minlength=batch).astype(np.int64) for name, e in spikes.items()}
-    sent = dict(spikes)
-    sent.update({name: Events.from_dense(values != 0) for name, values in currents.items()})
-    events = {}
-    for c in graph.projections:
-        size = graph.population(c.source).size
-        events[c.name] = _arrivals(sent[c.source], c.pre, c.delay, size, batch, steps)
-    updates = {p.name: p.size * steps for p in graph.receivers}
-    return Counts(spikes=n_spikes, synaptic_events=events, neuron_updates=updates)
+    counter = Counter(graph, batch)
+    counter.add(spikes, currents, 0)
+    return counter.finish(steps)
 
 
-def _arrivals(
-    e: Events, pre: NDArray[np.int32], delay: NDArray[np.int32], size: int, batch: int, steps: int
-) -> NDArray[np.int64]:
-    """Return, per sample, how many synapses the events reach before the run ends.
+class Counter:
+    """Count a run as it goes on, a few steps at a time, in memory that does not grow with their number.
 
-    A synapse of delay d is reached by a spike of step t if d < steps - t. With the synapses in order of (pre, delay), the
-    reached ones of a unit are the first of its row, and one binary search an event finds where they end.
+    Parameters: rows, where they are known: (size of the source + 1,) by projection (`Projection.rows`).
     """
-    longest = int(delay.max()) + 1 if delay.size else 0
-    key = np.sort(pre.astype(np.int64) * (longest + 1) + delay)
-    first = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=size))])
-    end = np.searchsorted(key, e.unit.astype(np.int64) * (longest + 1) + np.minimum(steps - e.step, longest))
-    reached = (end - first[e.unit]).astype(np.float64)  # exact: sums of counts stay far below 2**53
-    return np.bincount(e.sample, weights=reached, minlength=batch).astype(np.int64)
+
+    def __init__(self, graph: Graph, batch: int, rows: Mapping[str, NDArray[np.int64]] | None = None) -> None:
+        self._graph, self._batch, self._longest = graph, batch, graph.max_delay
+        known = rows or {}
+        self._rows = {c.name: known.get(c.name) for c in graph.projections}
+        for c in graph.projections:
+            if self._rows[c.name] is None:
+                self._rows[c.name] = c.rows(graph.population(c.source).size)
+        self._spikes: dict[str, NDArray[np.int64]] = {}
+        self._sent = {c.name: np.zeros(batch, np.int64) for c in graph.projections}
+        self._recent: dict[str, list[Events]] = {}
+
+    def add(self, spikes: Mapping[str, Events], currents: Mapping[str, NDArray[np.float64]], first: int) -> None:
+        """Count some steps more, of any populations; each step of a population once.
+
+        Parameters: spikes, by population, steps counted from the begin of the run; currents, (batch, n, size) from step `first`.
+        """
+        for name, e in spikes.items():
+            counted = np.bincount(e.sample, minlength=self._batch).astype(np.int64)
+            self._spikes[name] = self._spikes[name] + counted if name in self._spikes else counted
+        sent = dict(spikes)
+        for name, values in currents.items():
+            sample, step, unit = (x.astype(np.int32) for x in np.nonzero(values))
+            sent[name] = Events.in_order(sample, step + np.int32(first), unit)
+        for c in self._graph.projections:
+            if c.source in sent:
+                e = sent[c.source]
+                n = np.diff(self._row(c))[e.unit].astype(np.float64)  # exact: counts stay far below 2**53
+                self._sent[c.name] += np.bincount(e.sample, weights=n, minlength=self._batch).astype(np.int64)
+        for name, e in sent.items():
+            self._keep(name, e)
+
+    def _row(self, c: Projection) -> NDArray[np.int64]:
+        row = self._rows[c.name]
+        assert row is not None
+        return row
+
+    def _keep(self, name: str, e: Events) -> None:
+        """Hold on to the events that may still be under way when the run ends."""
+        kept = [*self._recent.get(name, ()), e]
+        last = max((int(k.step.max()) for k in kept if len(k)), default=0)
+        young = [k.step > last - self._longest for k in kept]
+        pairs = zip(kept, young, strict=True)
+        self._recent[name] = [Events.in_order(k.sample[y], k.step[y], k.unit[y]) for k, y in pairs if y.any()]
+
+    def finish(self, steps: int) -> Counts:
+        """Return the counts of a run that ends after `steps` steps."""
+        events = {}
+        for c in self._graph.projections:
+            missed = np.zeros(self._batch, np.int64)
+            for e in self._recent.get(c.source, ()):
+                late = e.step + self._longest >= steps
+                missed += _missed(c, self._row(c), e.sample[late], steps - e.step[late], e.unit[late], self._batch)
+            events[c.name] = self._sent[c.name] - missed
+        updates = {p.name: p.size * steps for p in self._graph.receivers}
+        return Counts(spikes=dict(self._spikes), synaptic_events=events, neuron_updates=updates)
+
+
+def _missed(
+    c: Projection,
+    row: NDArray[np.int64],
+    sample: NDArray[np.int32],
+    left: NDArray[np.int32],
+    unit: NDArray[np.int32],
+    batch: int,
+) -> NDArray[np.int64]:
+    """Return, per sample, how many synapses events do not reach before the run ends, `left` steps after each was sent."""
+    lengths = row[unit + 1] - row[unit]
+    if int(lengths.sum()) > _SORT_FROM * c.size:
+        n = lengths - _reached(c, row, left, unit)
+        return np.bincount(sample, weights=n.astype(np.float64), minlength=batch).astype(np.int64)
+    total = np.zeros(batch, np.int64)
+    group = np.cumsum(lengths) // _LOOKED_AT  # so many synapses at a time
+    for g in range(int(group[-1]) + 1 if group.size else 0):
+        low, high = np.searchsorted(group, [g, g + 1])
+        n, first = lengths[low:high], row[unit[low:high]]
+        at = np.repeat(first - np.cumsum(n) + n, n) + np.arange(int(n.sum()))
+        late = c.delay[at] >= np.repeat(left[low:high], n)
+        total += np.bincount(np.repeat(sample[low:high], n)[late], minlength=batch)
+    return total
+
+
+_SORT_FROM = 8
+"""From so many looks at a synapse on, sorting all and then searching is quicker."""
+_LOOKED_AT = 2**20
+
+
+def _reached(
+    c: Projection, row: NDArray[np.int64], left: NDArray[np.int32], unit: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Return how many synapses each event reaches: those of its unit's row with a delay below `left`.
+
+    With the synapses in order of (pre, delay) they are the first of the row, and one binary search an event finds their end.
+    """
+    longest = int(c.delay.max()) + 1
+    key = np.sort(c.pre.astype(np.int64) * (longest + 1) + c.delay)
+    end = np.searchsorted(key, unit.astype(np.int64) * (longest + 1) + np.minimum(left, longest))
+    return end - row[unit]

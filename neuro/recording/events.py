@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -52,6 +53,29 @@ class Events:
             object.__setattr__(self, f.name, column)
 
     @classmethod
+    def in_order(cls, sample: NDArray[np.int32], step: NDArray[np.int32], unit: NDArray[np.int32]) -> Events:
+        """Return events of columns that are known to be in order, each spike once; nothing is checked, nothing copied.
+
+        For what a kernel wrote: checking tens of millions of spikes would take longer than the run.
+        """
+        made = object.__new__(cls)
+        for f, column in zip(fields(cls), (sample, step, unit), strict=True):
+            column.flags.writeable = False
+            object.__setattr__(made, f.name, column)
+        return made
+
+    @classmethod
+    def join(cls, parts: Sequence[Events]) -> Events:
+        """Return the events of parts of a run, each in order, and each sample's in order of the parts."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = [np.concatenate([np.zeros(0, np.int32), *(getattr(p, f.name) for p in parts)]) for f in fields(cls)]
+        if (np.diff(columns[0]) < 0).any():
+            order = np.argsort(columns[0], kind="stable")
+            columns = [c[order] for c in columns]
+        return cls.in_order(*columns)
+
+    @classmethod
     def from_dense(cls, spikes: ArrayLike) -> Events:
         """Return the events of an array (batch, steps, units) in which every entry is 0 or 1."""
         dense = np.asarray(spikes)
@@ -65,8 +89,8 @@ class Events:
                     f"events: not a spike train (got {dense[where]} at (sample, step, unit) {where}; need 0 or 1). "
                     "Values belong to a CurrentInput."
                 )
-        sample, step, unit = np.nonzero(dense)
-        return cls(sample.astype(np.int32), step.astype(np.int32), unit.astype(np.int32))
+        sample, step, unit = (x.astype(np.int32) for x in np.nonzero(dense))
+        return cls.in_order(sample, step, unit)
 
     @classmethod
     def none(cls) -> Events:
@@ -82,8 +106,17 @@ class Events:
 
     def select(self, start: int, stop: int) -> Events:
         """Return the events of samples start..stop-1, renumbered from 0."""
-        low, high = np.searchsorted(self.sample, [start, stop])
-        return Events(self.sample[low:high] - np.int32(start), self.step[low:high], self.unit[low:high])
+        low, high = np.searchsorted(self.sample, np.array([start, stop], np.int32))
+        return Events.in_order(self.sample[low:high] - np.int32(start), self.step[low:high], self.unit[low:high])
+
+    def between(self, first: int, last: int) -> Events:
+        """Return the events of steps first..last-1; steps keep their numbers."""
+        here = (self.step >= first) & (self.step < last)
+        return Events.in_order(self.sample[here], self.step[here], self.unit[here])
+
+    def shifted(self, samples: int, steps: int) -> Events:
+        """Return the events as those of later samples and steps."""
+        return Events.in_order(self.sample + np.int32(samples), self.step + np.int32(steps), self.unit)
 
     def __len__(self) -> int:
         return len(self.sample)

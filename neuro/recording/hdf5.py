@@ -27,12 +27,7 @@ _ATTRIBUTES: dict[str, type] = {
 def save(recording: Recording, path: str | Path) -> None:
     """Write a recording: attributes, versions (JSON), and groups spikes, traces, counts with one member a population."""
     with _hdf5.writing(path) as file:
-        file.attrs["format"], file.attrs["schema_version"] = FORM, SCHEMA_VERSION
-        for key, kind in _ATTRIBUTES.items():
-            file.attrs[key] = kind(getattr(recording, key))
-        _hdf5.put_text(file, "versions", json.dumps(dict(recording.versions)))
-        _hdf5.put_text(file, "sizes", json.dumps(dict(recording.sizes)))
-        _hdf5.put_text(file, "neuron_updates", json.dumps(dict(recording.counts.neuron_updates)))
+        put_frame(file, recording)
         spikes, traces = file.create_group("spikes"), file.create_group("traces")
         for name, e in recording.spikes.items():
             put_events(spikes, name, e)
@@ -40,15 +35,26 @@ def save(recording: Recording, path: str | Path) -> None:
             group = traces.create_group(name)
             for state, values in states.items():
                 _hdf5.put(group, state, values)
-        for key in ("spikes", "synaptic_events"):
-            group = file.create_group(f"n_{key}")
-            for name, values in getattr(recording.counts, key).items():
-                _hdf5.put(group, name, values)
-        clips = file.create_group("n_saturations")
-        for name, by_state in recording.counts.saturations.items():
-            group = clips.create_group(name)
-            for state, n in by_state.items():
-                _hdf5.put(group, state, n)
+
+
+def put_frame(file: Any, recording: Recording) -> None:
+    """Write all of a recording but its spikes and traces."""
+    file.attrs["format"], file.attrs["schema_version"] = FORM, SCHEMA_VERSION
+    for key, kind in _ATTRIBUTES.items():
+        file.attrs[key] = kind(getattr(recording, key))
+    file.attrs["interrupted"] = int(recording.interrupted)
+    _hdf5.put_text(file, "versions", json.dumps(dict(recording.versions)))
+    _hdf5.put_text(file, "sizes", json.dumps(dict(recording.sizes)))
+    _hdf5.put_text(file, "neuron_updates", json.dumps(dict(recording.counts.neuron_updates)))
+    for key in ("spikes", "synaptic_events"):
+        group = file.create_group(f"n_{key}")
+        for name, values in getattr(recording.counts, key).items():
+            _hdf5.put(group, name, values)
+    clips = file.create_group("n_saturations")
+    for name, by_state in recording.counts.saturations.items():
+        group = clips.create_group(name)
+        for state, n in by_state.items():
+            _hdf5.put(group, state, n)
 
 
 def load(path: str | Path) -> Recording:
@@ -57,6 +63,8 @@ def load(path: str | Path) -> Recording:
     with _hdf5.reading(path, form=FORM, version=SCHEMA_VERSION, error=DataError) as file:
         plain = {k: _hdf5.attribute(file, k, t, path, DataError) for k, t in _ATTRIBUTES.items()}
         plain["exact"] = bool(plain["exact"])
+        interrupted = "interrupted" in file.attrs  # older files have none
+        plain["interrupted"] = interrupted and bool(_hdf5.attribute(file, "interrupted", int, path, DataError))
         spikes, traces = (_hdf5.group(file, key, path, DataError) for key in ("spikes", "traces"))
         n_spikes, n_events = (
             {

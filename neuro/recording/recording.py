@@ -22,7 +22,8 @@ class Recording:
     that equality with other exact backends is asserted and not only reported. batch, steps: the stimulus.
     spikes: events by population, spike inputs included where they were asked for. traces: (batch, steps, size) float64 by
     population and state (v, a of neurons before a subtractive reset; y of readouts; u and x of integer populations, whole numbers
-    that a double holds exactly). wall_time_s: the run alone.
+    that a double holds exactly). wall_time_s: the run alone. interrupted: the run was stopped, and steps and batch are those that were
+    done.
     """
 
     backend: str
@@ -37,6 +38,7 @@ class Recording:
     sizes: Mapping[str, int]
     versions: Mapping[str, str] = field(default_factory=dict)
     wall_time_s: float = 0.0
+    interrupted: bool = False
 
     def rate_hz(self, population: str) -> float:
         """Return the mean firing rate of a population over all samples, neurons and steps, in Hz."""
@@ -72,14 +74,17 @@ def make(
     keep: tuple[str, ...],
     wall_time_s: float,
     saturations: Mapping[str, Mapping[str, NDArray[np.int64]]] | None = None,
+    counts: Counts | None = None,
+    interrupted: bool = False,
 ) -> Recording:
     """Make the recording of a run from all its spikes: every backend counts here, by the same rules.
 
     Parameters: spikes, events of *all* spiking populations and spike inputs; keep, the populations whose spikes stay;
-    saturations, (batch,) clips by population and state, of every integer population and all its states.
+    saturations, (batch,) clips by population and state, of every integer population and all its states; counts, where the run was
+    counted as it went on (`Counter`): `spikes` then needs to hold only what stays.
     """
     missing = [p.name for p in (*graph.inputs, *graph.neurons) if p.name not in spikes and p.name not in currents]
-    if missing:
+    if missing and counts is None:
         raise DataError(
             f"recording: no spikes of {missing} (got {sorted(spikes)}; need every population). A backend's fault."
         )
@@ -100,10 +105,11 @@ def make(
         steps=steps,
         spikes={name: spikes[name] for name in keep if name in spikes},
         traces=traces,
-        counts=replace(count(graph, spikes, currents, batch, steps), saturations=saturations),
+        counts=replace(counts or count(graph, spikes, currents, batch, steps), saturations=saturations),
         sizes={p.name: p.size for p in graph.populations},
         versions=dict(versions),
         wall_time_s=wall_time_s,
+        interrupted=interrupted,
     )
 
 

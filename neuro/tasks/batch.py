@@ -34,6 +34,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def select(self, start: int, stop: int) -> Batch:
+        """Return samples start..stop-1 as a batch of their own."""
+        return Batch(self.inputs[start:stop], self.window[start:stop], self.targets[start:stop])
+
     @property
     def n_decisions(self) -> int:
         """Count the decisions asked for in the whole batch."""

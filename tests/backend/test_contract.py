@@ -222,9 +222,10 @@ def test_resets_are_refused_of_integer_populations_too() -> None:
 
 def test_engine_reports_progress_and_splits_long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     from neuro.engine import EngineBackend
-    from neuro.engine import backend as engine
+    from neuro.engine import run as engine
 
-    monkeypatch.setattr(engine, "_CHUNK_BYTES", 20_000)
+    monkeypatch.setattr(engine, "_FIRST_WORK", 500)
+    monkeypatch.setattr(engine, "_CALL_S", 0.0)
     graph, calls = example(), []
     stimulus = draw_stimulus(graph, 2, 90, 1)
     program = EngineBackend(progress=lambda *c: calls.append(c)).compile(graph)
