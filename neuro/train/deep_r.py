@@ -201,8 +201,8 @@ class DeepR:
         for at in (old, born):
             w[at] = sign[at] * theta[at]
         self._settle(k, old, born)
-        at, new = old.numpy(), born.sort().values.numpy()
-        self._listed[k] = torch.from_numpy(np.insert(at, np.searchsorted(at, new), new))
+        kept, new = old.numpy(), born.sort().values.numpy()
+        self._listed[k] = torch.from_numpy(np.insert(kept, np.searchsorted(kept, new), new))
 
     def _walk_all(self, k: int, rng: np.random.Generator) -> None:
         """Mode "soft": move all thetas; an entry is active where its theta is above zero."""

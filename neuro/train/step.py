@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neuro.errors import NeuroError
+from neuro.errors import DataError, NeuroError
 from neuro.tasks import Batch
 from neuro.train.blame import blame
 from neuro.train.config import TrainConfig
@@ -77,7 +77,10 @@ class _Pass:
     def forward(self, batch: Batch) -> Tensor:
         """Run the share; return the sums to exchange: cross-entropy, decisions, right ones, spikes of each neuron."""
         self.n_samples, self.batch = len(batch), self.group.share(batch)
-        output: Any = self.model(self.batch.inputs, spikes=False)
+        try:
+            output: Any = self.model(self.batch.inputs, spikes=False)
+        except DataError as err:
+            raise DataError(f"{self.where}: {err}") from err
         logits, targets = float_logits(output, self.batch), torch.as_tensor(self.batch.targets)
         self.losses, self.n_spikes = decision_losses(logits, targets, self.config.logit_scale), output.n_spikes
         self._check(self.losses.item())

@@ -208,13 +208,29 @@ def test_crash_while_writing_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     assert [e["iteration"] for e in log(tmp_path / "run") if "loss" in e] == list(range(1, 13))
 
 
-def test_loss_that_is_not_finite_names_step_and_state(tmp_path):
+def test_input_that_is_not_finite_names_the_step(tmp_path):
     run(tmp_path / "run", iterations=4)
     with pytest.raises(
-        NeuroError, match=r"training step 5: not finite .*state v of 'lif' at step 3, sample 1, unit 0. Lower lr"
+        NeuroError, match=r"training step 5: input 'in': not finite \(got inf at \(sample, step, unit\) \(1, 3, 0\)"
     ):
         run(tmp_path / "run", task=WhichInput(poison=float("inf")), resume=True)
     assert checkpoint.load(tmp_path / "run")[0]["iteration"] == 4
+
+
+def test_loss_that_is_not_finite_names_step_and_state(tmp_path, monkeypatch):
+    built = start.build_model
+
+    def huge(*arguments: object) -> torch.nn.Module:
+        model = built(*arguments)
+        with torch.no_grad():
+            model.w_out.fill_(3e38)
+        return model
+
+    monkeypatch.setattr(start, "build_model", huge)
+    with pytest.raises(
+        NeuroError, match=r"training step 1: not finite .*state y of 'out' at step \d+, sample \d+, unit 0. Lower lr"
+    ):
+        run(tmp_path / "run", deep_r=DeepRConfig())
 
 
 def test_parameter_that_is_not_finite_is_named(tmp_path, monkeypatch):
@@ -227,7 +243,7 @@ def test_parameter_that_is_not_finite_is_named(tmp_path, monkeypatch):
         return model
 
     monkeypatch.setattr(start, "build_model", spoilt)
-    with pytest.raises(NeuroError, match=r"training step 1: .*parameter 'w_rec' at \(2, 3\)"):
+    with pytest.raises(NeuroError, match=r"training step 1: parameter 'w_rec': not finite \(got nan at \(2, 3\)"):
         run(tmp_path / "run", deep_r=DeepRConfig())
 
 
