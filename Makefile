@@ -66,9 +66,10 @@ test: check lava
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done
 
 # Not part of `make test`: what the sanitizers of g++ say of the kernels' tests.
+KERNEL_TESTS := tests/train/test_kernel.py tests/engine
 sanitize: .venv/installed
-	@tools/sanitize address
-	@tools/sanitize thread
+	@tools/sanitize address $(KERNEL_TESTS)
+	@tools/sanitize thread $(KERNEL_TESTS)
 
 bench: lava
 	@for script in benchmarks/*.py; do echo "make: $$script"; $(BIN)/python "$$script"; done

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers import page
 
 import neuro
 from neuro.backend import Record, Stimulus, get
@@ -283,8 +284,11 @@ def main() -> None:
         cases.append(case({"engine": starts["engine"]}, {**common, "n": 1_000_000, "max_delay": 10}, 1))
         show(cases[-1])
     given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(json.dumps({"machine": host, "cases": cases}, indent=1) + "\n")
+    result = {"machine": host, "cases": cases}
+    given.json.write_text(json.dumps(result, indent=1) + "\n")
     plot(cases, given.plot)
+    if given.json == parser.get_default("json"):
+        page.fill(HERE.parent / "docs" / "speed.md", "simulate", page.simulate_figures(result))
     print(f"written: {given.json}, {given.plot}")
 
 

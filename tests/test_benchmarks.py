@@ -131,7 +131,11 @@ def test_case_survives_its_file(tmp_path: Path) -> None:
 
 def test_page_has_the_figures_of_the_last_whole_runs() -> None:
     text = (ROOT / "docs" / "speed.md").read_text()
-    for name, figures in (("train", page.train_figures), ("scale", page.scale_figures)):
+    for name, figures in (
+        ("train", page.train_figures),
+        ("scale", page.scale_figures),
+        ("simulate", page.simulate_figures),
+    ):
         stored = ROOT / "benchmarks" / "results" / f"{name}.json"
         expected = figures(json.loads(stored.read_text())) if stored.exists() else ""
         assert page.section(text, name) == expected

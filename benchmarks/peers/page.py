@@ -79,6 +79,26 @@ def scale_figures(result: dict[str, Any]) -> str:
     return f"{_origin(result)} torch {result['torch']}, batch {result['batch']}, {result['steps']} steps.\n\n{_table(rows)}\n\n{fitted}\n\n{picture}"
 
 
+def simulate_figures(result: dict[str, Any]) -> str:
+    """Return the table of `simulate.py`: seconds for one second of the net, and what building took."""
+    host = result["machine"]
+    rows = [["net", "simulator", "run, s", "times the engine's", "rate, Hz", "built in, s", "peak, GB"], ["---"] * 7]
+    for case in result["cases"]:
+        s = case["settings"]
+        delays = f"delays 1..{s['max_delay']} ms" if s["max_delay"] > 1 else "delay 1 ms"
+        for name, r in case["results"].items():
+            spread = f"{r['run_s']:.3f} ({min(r['runs_s']):.3f} - {max(r['runs_s']):.3f})"
+            ratio = "" if name == "engine" else f"{r['ratio']:.1f}"
+            peak = f"{r['peak_gb']:.2f}" if "peak_gb" in r else ""
+            net = f"{s['n']:,} neurons, {r['synapses']:,} synapses, {delays}"
+            rows.append(
+                [net, f"{name} {r['version']}", spread, ratio, f"{r['rate_hz']:.1f}", f"{r['build_s']:.1f}", peak]
+            )
+    origin = f"{host['cpu']}, {host['cores']} cores, load {host['load']:.1f} at the start; {result['cases'][0]['settings']['threads']} threads."
+    picture = "![Seconds for one second of biological time, by size and simulator](img/simulate.svg)"
+    return f"{origin}\n\n{_table(rows)}\n\n{picture}"
+
+
 def _origin(result: dict[str, Any]) -> str:
     about = machine.one_line(result["machine"])
     return f"{about}; {result['threads']} threads; median of {result['rounds']} rounds; {result['when'][:10]}."
