@@ -33,6 +33,7 @@ class Backward {
     Real *grad_w_, *grad_bias_;  // of the group
     Ring<L> ring_;               // delta
     Real *grad_a_, *grad_z_;     // (n_neurons, lanes)
+    Real* peak_;                 // (n_neurons,) dampening / v_th
     Reach from_inputs_, from_neurons_;
     std::int64_t block_ = 0, first_ = 0, n_samples_ = 0;
 
@@ -45,6 +46,7 @@ class Backward {
     static std::int64_t bytes(const NeuroLsnnNet& net) {
         const std::int64_t targets = net.n_neurons + net.n_readouts;
         return Parts::size<Real>(n_slots(net) * targets * kLanes) + 2 * Parts::size<Real>(net.n_neurons * kLanes) +
+               Parts::size<Real>(net.n_neurons) +
                Parts::size<std::int32_t>(net.n_synapses);
     }
 
@@ -61,6 +63,8 @@ class Backward {
         ring_ = Ring<L>{parts.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
         grad_a_ = parts.take<Real>(n_ * kLanes);
         grad_z_ = parts.take<Real>(n_ * kLanes);
+        peak_ = parts.take<Real>(n_);
+        for (std::int64_t j = 0; j < n_; ++j) peak_[j] = static_cast<Real>(net.dampening) / v_th_[j];
         std::int32_t* offset = parts.take<std::int32_t>(net.n_synapses);
         from_inputs_ = find_reach(net, 0, net.n_inputs, slot, kLanes, offset);
         from_neurons_ = find_reach(net, net.n_inputs, net.n_inputs + n_, slot, kLanes, offset);
@@ -113,37 +117,40 @@ class Backward {
         }
     }
 
+    // What the loop reads lies in locals, as in Forward.
     template <std::int32_t kReset, bool kAdaptive, class Reaching>
     void neurons(const Reaching& reach, std::int64_t t, std::int64_t p) {
-        const std::int64_t step = block_ * in_.steps + t;
-        const Real* after = ring_.slot(t + 1);
-        Real* here = ring_.slot(t);
-        for (std::int64_t j = net_.stretch[p]; j < net_.stretch[p + 1]; ++j) {
-            const Real* tape = static_cast<const Real*>(tape_.psi) + (step * n_ + j) * kLanes;
-            const std::uint32_t spiked = tape_.fired[step * n_ + j];
+        const std::int64_t step = block_ * in_.steps + t, end = net_.stretch[p + 1];
+        const std::int64_t kept_from = step * net_.kept[net_.n_stretches] + net_.kept[p] - net_.stretch[p];
+        const Real *const after = ring_.slot(t + 1), *const alpha_of = decay_, *const th_of = v_th_, *const peak_of = peak_;
+        const Real *const rho_of = rho_, *const beta_of = beta_;
+        const Real* const psi_of = static_cast<const Real*>(tape_.psi) + step * n_ * kLanes;
+        const std::uint32_t* const fired = tape_.fired + step * n_;
+        Real *const here = ring_.slot(t), *const grad_a = grad_a_;
+        for (std::int64_t j = net_.stretch[p]; j < end; ++j) {
+            const Real* tape = psi_of + j * kLanes;
+            const std::uint32_t spiked = fired[j];
             Vector grad[kParts];
             for (int q = 0; q < kParts; ++q) grad[q] = outside(j, q);
             if (any<L>(tape)) spread_back(reach, net_.n_inputs + j, grad);
             if (spiked) gather(reach, net_.n_inputs + j, spiked);
-            const std::int64_t kept = step * net_.kept[net_.n_stretches] + net_.kept[p] + j - net_.stretch[p];
-            const Vector peak = L::spread(static_cast<Real>(net_.dampening) / v_th_[j]);
+            const Vector peak = L::spread(peak_of[j]), alpha = L::spread(alpha_of[j]), v_th = L::spread(th_of[j]);
             for (int q = 0; q < kParts; ++q) {
                 const std::int64_t at = j * kLanes + q * kWidth;
                 const Vector next = load<Vector>(after + at), psi = load<Vector>(tape + q * kWidth) * peak;
-                const Mask z = L::expand(spiked, q);
-                Vector flow = L::spread(decay_[j]) * next, g = grad[q];
-                if constexpr (kAdaptive) g = g + load<Vector>(grad_a_ + at);
-                if constexpr (kReset == kResetThreshold) g = g - L::spread(v_th_[j]) * next;
-                if constexpr (kReset == kResetAdaptive) g = g - state(kept, q) * next;
+                Vector flow = alpha * next, g = grad[q];
+                if constexpr (kAdaptive) g = g + load<Vector>(grad_a + at);
+                if constexpr (kReset == kResetThreshold) g = g - v_th * next;
+                if constexpr (kReset == kResetAdaptive) g = g - state(kept_from + j, q) * next;
                 if constexpr (kReset == kResetZero) {
-                    g = g - state(kept, q) * flow;
-                    flow = L::only(~(z | L::expand(tape_.blocked[kept], q)), flow);
+                    g = g - state(kept_from + j, q) * flow;
+                    flow = L::only(~(L::expand(spiked, q) | L::expand(tape_.blocked[kept_from + j], q)), flow);
                 }
                 g = g * psi;
                 store(here + at, flow + g);
-                if constexpr (kReset == kResetAdaptive) g = g + L::only(z, next);
+                if constexpr (kReset == kResetAdaptive) g = g + L::only(L::expand(spiked, q), next);
                 if constexpr (kAdaptive)
-                    store(grad_a_ + at, L::spread(rho_[j]) * load<Vector>(grad_a_ + at) - L::spread(beta_[j]) * g);
+                    store(grad_a + at, L::spread(rho_of[j]) * load<Vector>(grad_a + at) - L::spread(beta_of[j]) * g);
             }
         }
     }

@@ -13,6 +13,7 @@ class Forward {
     static constexpr int kLanes = L::kLanes, kWidth = L::kWidth, kParts = L::kParts;
     // With more spikes than this a source is delivered as whole vectors, else lane by lane.
     static constexpr int kFew = kParts;
+    static constexpr std::int64_t kCacheBytes = 16 << 20;
 
     const NeuroLsnnNet& net_;
     const NeuroLsnnSignals& in_;
@@ -20,9 +21,11 @@ class Forward {
     const NeuroLsnnOutput& out_;
     const std::int64_t block_, n_, n_targets_, first_, n_samples_;
     const std::uint32_t idle_;  // lanes without a sample
+    const bool large_;          // psi does not fit a cache
     const Real *weight_, *bias_, *decay_, *v_th_, *rho_, *beta_;
     Ring<L> ring_;
     Real *v_, *a_;              // (n_targets, lanes): v of neurons, y of readouts; (n_neurons, lanes)
+    Real* inverse_;             // (n_neurons,) 1 / v_th
     std::uint32_t* blocked_;    // (n_neurons,) refractory
     Reach from_inputs_, from_neurons_;
 
@@ -35,7 +38,8 @@ class Forward {
     static std::int64_t bytes(const NeuroLsnnNet& net) {
         const std::int64_t targets = net.n_neurons + net.n_readouts;
         return Parts::size<Real>(n_slots(net) * targets * kLanes) + Parts::size<Real>(targets * kLanes) +
-               Parts::size<Real>(net.n_neurons * kLanes) + Parts::size<std::uint32_t>(net.n_neurons) +
+               Parts::size<Real>(net.n_neurons * kLanes) + Parts::size<Real>(net.n_neurons) +
+               Parts::size<std::uint32_t>(net.n_neurons) +
                Parts::size<std::int32_t>(net.n_synapses);
     }
 
@@ -45,6 +49,7 @@ class Forward {
           n_targets_(net.n_neurons + net.n_readouts), first_(block * kLanes),
           n_samples_(in.batch - first_ < kLanes ? in.batch - first_ : kLanes),
           idle_(n_samples_ == 32 ? 0u : ~0u << n_samples_),
+          large_(in.n_blocks * in.steps * net.n_neurons * kLanes * std::int64_t(sizeof(Real)) > kCacheBytes),
           weight_(static_cast<const Real*>(net.weight)), bias_(static_cast<const Real*>(net.bias)),
           decay_(static_cast<const Real*>(net.decay)), v_th_(static_cast<const Real*>(net.v_th)),
           rho_(static_cast<const Real*>(net.rho)), beta_(static_cast<const Real*>(net.beta)) {
@@ -53,6 +58,8 @@ class Forward {
         ring_ = Ring<L>{parts.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
         v_ = parts.take<Real>(slot);
         a_ = parts.take<Real>(n_ * kLanes);
+        inverse_ = parts.take<Real>(n_);
+        for (std::int64_t j = 0; j < n_; ++j) inverse_[j] = Real{1} / v_th_[j];
         blocked_ = parts.take<std::uint32_t>(n_);
         std::int32_t* offset = parts.take<std::int32_t>(net.n_synapses);
         from_inputs_ = find_reach(net, 0, net.n_inputs, slot, kLanes, offset);
@@ -118,13 +125,27 @@ class Forward {
     }
 
     void update(std::int64_t t) {
-        for (std::int64_t p = 0; p < net_.n_stretches; ++p) {
-            const bool adaptive = net_.adaptive[p] != 0;
-            switch (net_.reset[p]) {
-                case kResetAdaptive: neurons<kResetAdaptive, true>(t, p); break;
-                case kResetZero: adaptive ? neurons<kResetZero, true>(t, p) : neurons<kResetZero, false>(t, p); break;
-                default: adaptive ? neurons<kResetThreshold, true>(t, p) : neurons<kResetThreshold, false>(t, p);
-            }
+        for (std::int64_t p = 0; p < net_.n_stretches; ++p) may_hold(p) ? choose<true>(t, p) : choose<false>(t, p);
+    }
+
+    // Tell whether there are lanes in which a neuron of a stretch may not spike.
+    bool may_hold(std::int64_t p) const {
+        if (idle_) return true;
+        for (std::int64_t j = net_.stretch[p]; j < net_.stretch[p + 1]; ++j)
+            if (net_.n_ref[j]) return true;
+        return false;
+    }
+
+    template <bool kHeld>
+    void choose(std::int64_t t, std::int64_t p) {
+        const bool adaptive = net_.adaptive[p] != 0;
+        switch (net_.reset[p]) {
+            case kResetAdaptive: neurons<kResetAdaptive, true, kHeld>(t, p); break;
+            case kResetZero:
+                adaptive ? neurons<kResetZero, true, kHeld>(t, p) : neurons<kResetZero, false, kHeld>(t, p);
+                break;
+            default:
+                adaptive ? neurons<kResetThreshold, true, kHeld>(t, p) : neurons<kResetThreshold, false, kHeld>(t, p);
         }
     }
 
@@ -137,49 +158,56 @@ class Forward {
         return blocked_[j] | idle_;
     }
 
-    // a = rho a + z(t-1); A = v_th + beta a; v = (alpha v + I) - r; z = v > A and not refractory.
-    template <std::int32_t kReset, bool kAdaptive>
+    // a = rho a + z(t-1); A = v_th + beta a; v = (alpha v + I) - r; z = v > A and not refractory. What the loop reads lies in
+    // locals: a store of a vector may change a member, for all that the compiler knows.
+    template <std::int32_t kReset, bool kAdaptive, bool kHeld>
     void neurons(std::int64_t t, std::int64_t p) {
-        const std::int64_t step = block_ * in_.steps + t, from = net_.stretch[p], n_kept = net_.kept[net_.n_stretches];
-        Real* input = ring_.slot(t);
-        for (std::int64_t j = from; j < net_.stretch[p + 1]; ++j) {
-            const std::uint32_t last = t ? fired(t - 1)[j] : 0u, blocked = advance_refractory(t, j, last);
-            const Vector v_th = L::spread(v_th_[j]), alpha = L::spread(decay_[j]);
-            const Vector bias = L::spread(bias_ ? bias_[j] : Real{0});
-            const Real inverse = Real{1} / v_th_[j];
+        const std::int64_t step = block_ * in_.steps + t, from = net_.stretch[p], end = net_.stretch[p + 1];
+        const std::int64_t kept = step * net_.kept[net_.n_stretches] + net_.kept[p] - from;
+        Real *const input = ring_.slot(t), *const v_of = v_, *const a_of = a_;
+        Real* const psi_of = tape_.psi ? static_cast<Real*>(tape_.psi) + step * n_ * kLanes : nullptr;
+        Real* const state_of = static_cast<Real*>(tape_.state);
+        std::uint32_t *const now_of = fired(t), *const blocked_of = tape_.blocked;
+        const std::uint32_t* const last_of = t ? fired(t - 1) : nullptr;
+        const Real *const alpha_of = decay_, *const th_of = v_th_, *const rho_of = rho_, *const beta_of = beta_;
+        const Real *const bias_of = bias_, *const inverse_of = inverse_;
+        const bool large = large_;
+        for (std::int64_t j = from; j < end; ++j) {
+            const std::uint32_t last = last_of ? last_of[j] : 0u;
+            const std::uint32_t blocked = kHeld ? advance_refractory(t, j, last) : 0u;
+            const Vector v_th = L::spread(th_of[j]), alpha = L::spread(alpha_of[j]), inverse = L::spread(inverse_of[j]);
+            const Vector bias = L::spread(bias_of ? bias_of[j] : Real{0});
             std::uint32_t now = 0;
             for (int q = 0; q < kParts; ++q) {
                 const std::int64_t at = j * kLanes + q * kWidth;
-                const Mask z = L::expand(last, q), held = L::expand(blocked, q);
+                const Mask z = L::expand(last, q), free = kHeld ? ~L::expand(blocked, q) : ~Mask{};
                 Vector threshold = v_th, reset = v_th;
                 if constexpr (kAdaptive) {
-                    const Vector before = load<Vector>(a_ + at);
-                    if constexpr (kReset == kResetAdaptive) reset = v_th + L::spread(beta_[j]) * before;
-                    const Vector a = L::spread(rho_[j]) * before + L::only(z, L::spread(Real{1}));
-                    store(a_ + at, a);
-                    threshold = v_th + L::spread(beta_[j]) * a;
+                    const Vector before = load<Vector>(a_of + at);
+                    if constexpr (kReset == kResetAdaptive) reset = v_th + L::spread(beta_of[j]) * before;
+                    const Vector a = L::spread(rho_of[j]) * before + L::only(z, L::spread(Real{1}));
+                    store(a_of + at, a);
+                    threshold = v_th + L::spread(beta_of[j]) * a;
                 }
-                Vector v = alpha * load<Vector>(v_ + at) + (bias + load<Vector>(input + at));
+                Vector v = alpha * load<Vector>(v_of + at) + (bias + load<Vector>(input + at));
                 store(input + at, Vector{});
                 if constexpr (kReset == kResetZero)
-                    v = L::only(~held, v);
+                    v = L::only(free, v);
                 else
                     v = v - L::only(z, reset);
-                const Mask spike = (v > threshold) & ~held;
+                const Mask spike = (v > threshold) & free;
                 now |= L::bits(spike) << (q * kWidth);
-                if (tape_.psi) {
-                    const Vector x = (v - threshold) * inverse, size = x < 0 ? -x : x;
-                    store(static_cast<Real*>(tape_.psi) + (step * n_ + j) * kLanes + q * kWidth,
-                          L::only((size < 1) & ~held, 1 - size));
+                if (psi_of) {
+                    const Vector x = (v - threshold) * inverse, psi = 1 - (x < 0 ? -x : x);
+                    const Vector kept_psi = L::only((psi > 0) & free, psi);
+                    large ? stream(psi_of + at, kept_psi) : store(psi_of + at, kept_psi);
                 }
                 if constexpr (kReset != kResetThreshold)
-                    if (tape_.state)
-                        store(static_cast<Real*>(tape_.state) + (step * n_kept + net_.kept[p] + j - from) * kLanes + q * kWidth,
-                              kReset == kResetZero ? v : threshold);
-                store(v_ + at, kReset == kResetZero ? L::only(~spike, v) : v);
+                    if (state_of) store(state_of + (kept + j) * kLanes + q * kWidth, kReset == kResetZero ? v : threshold);
+                store(v_of + at, kReset == kResetZero ? L::only(~spike, v) : v);
             }
-            if (kReset == kResetZero && tape_.blocked) tape_.blocked[step * n_kept + net_.kept[p] + j - from] = blocked;
-            fired(t)[j] = now;
+            if (kReset == kResetZero && blocked_of) blocked_of[kept + j] = blocked;
+            now_of[j] = now;
         }
     }
 

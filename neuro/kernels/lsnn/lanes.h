@@ -39,6 +39,21 @@ inline void store(void* to, T x) {
     __builtin_memcpy(to, &x, sizeof x);
 }
 
+// Store past the caches a vector that is not read again soon; `to` lies on a boundary of its size.
+template <class T>
+inline void stream(void* to, T x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof x == 64) return _mm512_stream_si512(static_cast<__m512i*>(to), (__m512i)x);
+#endif
+#if defined(__AVX2__)
+    if constexpr (sizeof x == 32) return _mm256_stream_si256(static_cast<__m256i*>(to), (__m256i)x);
+#endif
+#if defined(__SSE2__)
+    if constexpr (sizeof x == 16) return _mm_stream_si128(static_cast<__m128i*>(to), (__m128i)x);
+#endif
+    store(to, x);
+}
+
 // A block of kLanes samples as kParts vectors of kWidth lanes.
 template <class R, int kLanes_>
 struct Lanes {
