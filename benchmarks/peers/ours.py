@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `neuro train` does, before torch is loaded
+
 from functools import partial
 
 import numpy as np

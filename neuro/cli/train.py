@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -54,6 +55,9 @@ def train(
         "recipe": chosen.to_toml(),
         "task": options.task_note(chosen.task.name, chosen.task.params),
     }
+    # Threads of OpenMP that wait inside torch would spin on the cores that the training kernels need (docs/training.md). Read
+    # when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from neuro.cli.origin import origin
     from neuro.train import fit, joined  # torch: after all that can be wrong in the recipe and the data
 
