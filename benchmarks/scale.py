@@ -20,7 +20,6 @@ import torch
 from peers import machine, page, scale_report, torch_parts
 from peers.case import TARGET_HZ, Case
 from peers.draw import INPUT_SHARE, N_IN, N_OUT
-from peers.ours import forward
 from peers.torch_eager import TorchEager
 
 from neuro import Builder
@@ -105,13 +104,14 @@ class Size:
 
     def _rate_hz(self, inputs: torch.Tensor) -> float:
         with torch.no_grad():
-            _, n_spikes = forward(self.model, inputs.transpose(0, 1))
+            n_spikes = self.model(inputs.transpose(0, 1), spikes=False).n_spikes
         return 1000 * n_spikes.mean().item() / inputs.shape[0]
 
     def step(self) -> None:
         """Do one training step."""
         self.model.zero_grad(set_to_none=True)
-        y, n_spikes = forward(self.model, self.inputs)
+        out = self.model(self.inputs, spikes=False)
+        y, n_spikes = out.y, out.n_spikes
         samples_steps = self.inputs.shape[0] * self.inputs.shape[1]
         torch_parts.loss(y.mean(1), n_spikes.sum(0), self.labels, samples_steps).backward()
 

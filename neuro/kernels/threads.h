@@ -25,10 +25,10 @@ inline void relax() {
 #endif
 }
 
-// Let all threads wait for the last of them. A thread spins for some microseconds, as long as a step of a small net takes, and then
+// Let all threads wait for the last of them. A thread spins for some ten microseconds, as long as a step of a small net takes, and then
 // sleeps: where a core is taken by others, a thread that is woken has its turn before one that kept spinning or yielding.
 class Barrier {
-    static constexpr int kSpins = 200;
+    static constexpr int kSpins = 2000;
     const std::int32_t n_;
     std::mutex mutex_;
     std::condition_variable turned_;
