@@ -12,11 +12,18 @@ import torch
 from neuro.errors import DataError
 from neuro.graph import RESETS, CurrentInput, reference
 from neuro.seeds import stream
-from neuro.train import LSNN, ModelConfig, wiring
+from neuro.train import LSNN, ModelConfig, lsnn, wiring
 from neuro.train.surrogate import pseudo_derivative, spike
 
 GRADIENT_TOLERANCE = 1e-12
 """Largest |fast - autograd| over largest |autograd| in float64: sums of some 1e4 terms in another order."""
+
+
+@pytest.fixture(params=["events", "matrices"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run networks event by event, or as products of whole matrices."""
+    monkeypatch.setattr(lsnn, "DENSE_ABOVE", float("inf") if request.param == "events" else -1.0)
+    return str(request.param)
 
 
 def small(**changes: object) -> LSNN:
@@ -29,7 +36,7 @@ def noise(model: LSNN, batch: int = 4, steps: int = 50, p: float = 0.2) -> torch
 
 
 @pytest.mark.parametrize("twin", [False, True])
-def test_from_graph_equals_reference_bit_for_bit(random_graph, twin):
+def test_from_graph_equals_reference_bit_for_bit(random_graph, twin, way):
     spikes = 0.0
     for seed in range(40):
         graph, inputs = random_graph(seed)
@@ -47,6 +54,7 @@ def test_from_graph_equals_reference_bit_for_bit(random_graph, twin):
 
 
 def test_dense_and_sparse_products_are_both_exact(random_graph, monkeypatch):
+    monkeypatch.setattr(lsnn, "DENSE_ABOVE", -1.0)
     used = set()
     for has_sparse in (True, False):
         monkeypatch.setattr(wiring, "HAS_SPARSE", has_sparse)
@@ -64,7 +72,7 @@ def test_dense_and_sparse_products_are_both_exact(random_graph, monkeypatch):
     assert full.arrangement().plan(None, torch.float64).forward.dense, "an all-to-all network takes the dense product"
 
 
-def test_fast_gradients_equal_autograd(random_graph):
+def test_fast_gradients_equal_autograd(random_graph, way):
     worst, where, compared = 0.0, "", 0
     for seed in range(40):
         graph, inputs = random_graph(seed)
@@ -93,7 +101,7 @@ def test_fast_gradients_equal_autograd(random_graph):
 
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("sparse", [False, True])
-def test_recipe_network_gradients_equal_autograd(reset, sparse):
+def test_recipe_network_gradients_equal_autograd(reset, sparse, way):
     """Delays 1..10, a refractory period and more steps than one chunk, with a share of dormant connections."""
     model = small(reset=reset, delay_max=10, n_ref=3, in_delay_max=4, bias=True, out_bias=True)
     model.sparse = sparse
@@ -115,6 +123,17 @@ def test_recipe_network_gradients_equal_autograd(reset, sparse):
         error = ((gradients[0][name] - plain)[~dormant].abs().max() / plain.abs().max()).item()
         assert plain.abs().max() > 0
         assert error < GRADIENT_TOLERANCE, name
+
+
+def test_both_ways_count_spikes_and_leave_z_out_on_request(way):
+    model = small(delay_max=3)
+    out = model(noise(model))
+    assert out.z.sum() > 50
+    assert torch.equal(out.n_spikes, out.z.sum(1))
+    short = model(noise(model), spikes=False)
+    assert short.z is None
+    assert torch.equal(short.n_spikes, out.n_spikes)
+    assert torch.equal(short.y, out.y)
 
 
 def test_dormant_connections_have_no_effect():
