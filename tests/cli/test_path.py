@@ -49,7 +49,11 @@ def test_run_goes_on_after_its_end_with_more_steps(neuro: Neuro, trained: Path, 
 def test_graph_knows_its_task_and_recipe(neuro: Neuro, trained: Path) -> None:
     graph = library.load(trained / "graph.h5")
     assert graph.name == "tiny"
-    assert json.loads(graph.notes["task"]) == {"name": "digits", "params": {**PARAMETERS, "levels": 8}, "seed": 0}
+    assert json.loads(graph.notes["task"]) == {
+        "name": "digits",
+        "params": {**PARAMETERS, "levels": 8, "max_shift": 0, "noise": 0},
+        "seed": 0,
+    }
     shown = neuro("show", trained / "graph.h5")
     assert shown.exit_code == 0
     assert shown.stdout.startswith(graph.summary())
