@@ -19,7 +19,17 @@ from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 
 MODELS = Path(__file__).parents[1] / "models"
 MINIMAL = '[task]\nname = "digits"\n'
-DIGITS = TaskConfig(name="digits", params={"steps_per_pixel": 2, "levels": 8, "cue_steps": 22, "decision_steps": 12})
+DIGITS = TaskConfig(
+    name="digits",
+    params={
+        "steps_per_pixel": 2,
+        "levels": 8,
+        "cue_steps": 22,
+        "decision_steps": 12,
+        "max_shift": 0,
+        "noise": 0,
+    },
+)
 
 
 def problems(text: str) -> list[str]:
@@ -86,7 +96,7 @@ def test_every_problem_is_reported_at_once_with_file_table_and_key() -> None:
         "r.toml: 'model': wrong type (got 3; need a table). Write [model] on a line of its own.",
         "r.toml: unknown table (got 'trian'; need one of name, seed, quantize, start, task, model, train, deep_r). Did you mean 'train'?",
         "r.toml: 'seed': out of range (got -1; need a whole number, at least 0).",
-        "r.toml: task 'levles': unknown key (got 'levles'; need one of cue_steps, decision_steps, levels, steps_per_pixel). "
+        "r.toml: task 'levles': unknown key (got 'levles'; need one of cue_steps, decision_steps, levels, max_shift, noise, steps_per_pixel). "
         "Did you mean 'levels'?",
         "r.toml: task 'cue_steps': wrong type (got 'long'; need a whole number, 1..1000).",
         next(line for line in found if "'bacth'" in line),

@@ -38,7 +38,7 @@ def test_everything_wrong_with_a_task_is_reported_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
         tasks.make("digits", level=3, cue_steps=0, decision_steps="all")
     assert str(caught.value).splitlines() == [
-        "task 'digits': level: unknown key (got 'level'; need one of cue_steps, decision_steps, levels, steps_per_pixel). "
+        "task 'digits': level: unknown key (got 'level'; need one of cue_steps, decision_steps, levels, max_shift, noise, steps_per_pixel). "
         "Did you mean 'levels'?",
         "task 'digits': cue_steps: out of range (got 0; need a whole number, 1..1000).",
         "task 'digits': decision_steps: wrong type (got 'all'; need a whole number, 1..1000).",
