@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import page
+from peers import machine, page
 
 import neuro
 from neuro.backend import Record, Stimulus, get
@@ -208,23 +207,6 @@ def show(c: Result) -> None:
         print(text, flush=True)
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    model = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return {
-        "cpu": model[0] if model else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }
-
-
 def plot(cases: list[Result], path: Path) -> None:
     """Draw time against size, a line a simulator, a panel a kind of delays."""
     import matplotlib
@@ -264,7 +246,7 @@ def main() -> None:
     if given.worker:
         ours(json.loads(given.worker))
         return
-    host = machine()
+    host = {**machine.describe(), "load": os.getloadavg()[0], "numpy": np.__version__}
     print(", ".join(f"{key} {value}" for key, value in host.items()), flush=True)
     n, steps = (500, 100) if given.quick else (2000, 200)
     for longest in (10, 1):

@@ -222,6 +222,8 @@ def forward(
 
     Parameters: weight, (n_synapses,), in the structure's order; bias, (targets,) or None; keep_tape, for `backward`; record, states to
     return at every step, of z, v, a; lanes, one of LANES, by default the best.
+    Returns: Found, and the Tape, whose psi, state and blocked are missing without keep_tape.
+    Raises: UnsupportedError if delays times targets are too many, or NEURO_ISA names no instruction set; MemoryError.
     """
     kind, n_threads = weight.dtype, torch.get_num_threads()
     lanes = lanes or choose_lanes(signals.batch, n_threads)
@@ -267,6 +269,9 @@ def backward(
 ) -> tuple[Tensor, Tensor | None]:
     """Return (dL/dweight, dL/dbias), from dL/dy (batch, steps, readouts), dL/dn_spikes (batch, neurons) or, the same for all samples,
     (neurons,), and dL/dz (batch, steps, neurons); None is zero.
+
+    Returns: (n_synapses,) in the structure's order, and (targets,), None without a bias.
+    Raises: as `forward`, whose structure, parameters, signals, weight and bias are to be given again.
     """
     kind, n_threads, n_blocks = weight.dtype, torch.get_num_threads(), tape.memory["fired"].shape[0]
     _check(structure, parameters, signals, weight, bias, tape.lanes)
