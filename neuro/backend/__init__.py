@@ -14,17 +14,21 @@ from neuro.backend.api import (
 from neuro.backend.environment import Environment
 from neuro.backend.ieee import ieee_doubles
 from neuro.backend.isolated import IsolatedBackend
+from neuro.backend.learning import LOSSES, Learned, LearningProgram, Teacher
 from neuro.backend.probe import probe
 from neuro.backend.registry import get, install, names, run
 from neuro.backend.stimulus import Stimulus
 from neuro.backend.stream import StimulusStream, constant, poisson
 
 __all__ = [
+    "LOSSES",
     "Availability",
     "Backend",
     "Capabilities",
     "Environment",
     "IsolatedBackend",
+    "Learned",
+    "LearningProgram",
     "Program",
     "Progress",
     "Record",
@@ -32,6 +36,7 @@ __all__ = [
     "Stimulus",
     "StimulusStream",
     "StreamingProgram",
+    "Teacher",
     "constant",
     "get",
     "ieee_doubles",

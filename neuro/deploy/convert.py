@@ -162,6 +162,7 @@ def _projection(part: Part, plan: Plan) -> IntProjection:
         delay=c.delay[part.keep][kept],
         exponent=exponent,
         sign_mode=part.sign_mode,
+        plasticity=c.plasticity,
     )
 
 

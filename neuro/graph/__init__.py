@@ -45,6 +45,7 @@ from neuro.graph.kinds import (
     states,
 )
 from neuro.graph.nodes import ALIF, INPUTS, LI, LIF, RESETS, CurrentInput, Projection, SpikeInput, decay, tau_ms
+from neuro.graph.plasticity import Plasticity
 from neuro.graph.rules import MAX_DELAY, problems
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "IntProjection",
     "IntReceiver",
     "Neurons",
+    "Plasticity",
     "Population",
     "Projection",
     "Readout",

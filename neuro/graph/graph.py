@@ -176,6 +176,9 @@ def attributes(node: Population | Projection) -> dict[str, Any]:
         value = getattr(node, key, None)
         if value is not None:
             out[key] = float(value).hex()
+    plasticity = getattr(node, "plasticity", None)
+    if plasticity is not None:
+        out["plasticity"] = plasticity.to_json()
     return out
 
 
@@ -250,6 +253,7 @@ def _summary(graph: Graph) -> str:
                  _span(c.weight, "{:.3g}") + scale, mean)
             )  # fmt: skip
         lines += ["", *_table(links)]
+        lines += [f"  '{c.name}' learns by {c.plasticity.rule}" for c in graph.projections if c.plasticity]
     off = [p.name for p in graph.receivers if not isinstance(p, INTEGER) and p.grid is None]
     state = (
         "exact: every backend gives the same bits" if not off else f"not exact: no grid in {', '.join(off)} (to_grid)"

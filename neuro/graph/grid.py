@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,24 +44,30 @@ class GridNote:
         return "\n".join(lines)
 
 
-def to_grid(graph: Graph) -> tuple[Graph, GridNote]:
+def to_grid(graph: Graph, room: Mapping[str, float] | None = None) -> tuple[Graph, GridNote]:
     """Round weights and biases to each receiving population's grid; return the new graph and a note of the changes.
 
     For a population with S = max over neurons of |bias| + sum |w| (sum |w| u_max from current inputs) and smallest step
     u of its current inputs, the grid is g = 2**(ceil(log2 S) - 52) / u; numbers round half to even to multiples of g,
     so that all partial sums are multiples of g u of at most 2**53 of them. A population that has a grid keeps it,
     and an integer one needs none.
-    Raises GraphError if S is not finite.
+    room: by population, the S that weights may grow to (learning): the population's grid is made anew for the larger of
+    the two.
+    Raises GraphError if S is not finite, or room is given for no float population of the graph.
     """
+    room = dict(room or {})
+    for name in room:
+        if isinstance(graph.population(name), INPUTS + INTEGER):
+            raise GraphError(f"to_grid: no grid to make room on (got '{name}'; need a float population). Leave it out.")
     changed: dict[str, Projection] = {}
     populations: list[Any] = []
     note: dict[str, Any] = {"grids": {}, "largest_change": 0.0, "largest_change_in": "", "dropped": []}
     for p in graph.populations:
-        if isinstance(p, INPUTS + INTEGER) or p.grid is not None:
+        if isinstance(p, INPUTS + INTEGER) or (p.grid is not None and p.name not in room):
             populations.append(p)
             continue
         incoming = graph.projections_to(p.name)
-        g = _grid(p, incoming, graph)
+        g = _grid(p, incoming, graph, room.get(p.name, 0.0))
         note["grids"][p.name] = g
         bias = _round(p.bias, g)
         _remember(note, f"bias of '{p.name}'", bias, p.bias)
@@ -74,9 +81,9 @@ def to_grid(graph: Graph) -> tuple[Graph, GridNote]:
     return replace(graph, populations=tuple(populations), projections=projections), GridNote(**note)
 
 
-def _grid(p: FloatReceiver, incoming: tuple[Projection, ...], graph: Graph) -> float:
+def _grid(p: FloatReceiver, incoming: tuple[Projection, ...], graph: Graph, room: float) -> float:
     with np.errstate(over="ignore"):
-        total = rules.largest_input(p, incoming, graph.populations)
+        total = max(rules.largest_input(p, incoming, graph.populations), room)
     if not math.isfinite(total):
         raise GraphError(
             f"population '{p.name}': inputs too large for a grid (got S = {total}; need a finite sum of |w|). "

@@ -17,10 +17,13 @@ from neuro.errors import GraphError, nearest
 from neuro.graph.graph import SCHEMA_VERSION, Graph
 from neuro.graph.kinds import KINDS, PROJECTIONS, Population
 from neuro.graph.nodes import Projection
+from neuro.graph.plasticity import Plasticity
 
 FORM = "neuro-graph"
 _PLAIN: dict[str, type] = {"size": int, "u_max": float, "u_step": float, "grid": float, "reset": str, "state_bits": int}
 _LINKS: dict[str, type] = {"source": str, "target": str, "exponent": int, "sign_mode": str}
+_OPTIONAL = {"grid", "plasticity"}
+"""Fields whose attribute is left out for None; a projection's plasticity is JSON."""
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -81,6 +84,8 @@ def _write(parent: Any, index: int, node: Any, plain: dict[str, type], arrays: t
     group.attrs["kind"], group.attrs["index"] = type(node).__name__, index
     for key in plain:
         group.attrs[key] = getattr(node, key)
+    if getattr(node, "plasticity", None) is not None:
+        group.attrs["plasticity"] = node.plasticity.to_json()
     for key in arrays:
         _hdf5.put(group, key, getattr(node, key))
 
@@ -108,12 +113,15 @@ def _node(group: Any, name: str, parent: str, path: Path) -> Any:
         hint = nearest(kind, kinds) or "Write the file again."
         raise GraphError(f"{path}: {group.name}: unknown kind (got {kind!r}; need one of {', '.join(kinds)}). {hint}")
     cls = kinds[kind]
-    fields = set(cls.__dataclass_fields__) - ({"grid"} - set(group.attrs))  # no grid is a grid of None
-    plain = {k: t for k, t in (_LINKS if parent == "projections" else _PLAIN).items() if k in fields}
+    fields = set(cls.__dataclass_fields__) - (_OPTIONAL - set(group.attrs))
+    known = {**_LINKS, "plasticity": str} if parent == "projections" else _PLAIN
+    plain = {k: t for k, t in known.items() if k in fields}
     arrays: tuple[str, ...] = cls.arrays if parent == "projections" else cls.parameters
     wanted = ["kind", "index", *plain]
     _hdf5.expect(group, members=arrays, attributes=wanted, path=path, error=GraphError)
     values: dict[str, Any] = {k: _hdf5.attribute(group, k, t, path, GraphError) for k, t in plain.items()}
+    if "plasticity" in values:
+        values["plasticity"] = Plasticity.from_json(values["plasticity"])
     for key in arrays:
         values[key] = _hdf5.array(group, key, cls.dtype(key), path, GraphError)
         values[key].flags.writeable = False  # the node takes it, and does not copy

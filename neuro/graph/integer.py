@@ -197,7 +197,7 @@ def int_projections(
             weight=w[keep],
             exponent=exponent,
             sign_mode=mode,
-            **chosen,
+            **chosen,  # type: ignore[arg-type]
         )
 
     everything, negative = np.ones(n, dtype=bool), w < 0

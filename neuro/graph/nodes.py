@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuro.errors import GraphError
 from neuro.graph.pieces import has_negative_zero, is_sorted
+from neuro.graph.plasticity import Plasticity
 
 RESETS = ("threshold", "adaptive", "zero")
 """How the membrane is reset after a spike: subtract v_th, subtract the adaptive threshold A, or set to zero."""
@@ -239,7 +240,7 @@ class Projection(_Node):
 
     pre, post: int32, indices into source and target. weight: float64. delay: int32, steps; >= 1 from neurons.
     All of shape (n_synapses,), sorted by (pre, post, delay, weight) on construction. Several synapses may join one pair.
-    A scalar weight or delay is given to every synapse.
+    A scalar weight or delay is given to every synapse. plasticity: how `neuro.learn` changes the weights, or None.
     """
 
     name: str
@@ -249,6 +250,7 @@ class Projection(_Node):
     post: Any
     weight: Any
     delay: Any = 1
+    plasticity: Plasticity | None = None
     arrays: ClassVar[tuple[str, ...]] = ("pre", "post", "weight", "delay")
 
     def __post_init__(self) -> None:

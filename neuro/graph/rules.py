@@ -145,6 +145,22 @@ def targets_receive(populations: Populations, projections: Projections, dt_ms: f
             )
 
 
+def plasticity_is_named(populations: Populations, projections: Projections, dt_ms: float) -> Iterator[str]:
+    """A learning rule has a name, and its signal comes from a population that receives."""
+    receivers = [p.name for p in populations if not isinstance(p, INPUTS)]
+    for c in projections:
+        if c.plasticity is None:
+            continue
+        rule, signal = c.plasticity.rule, c.plasticity.signal
+        if not isinstance(rule, str) or not rule or not rule.isprintable():
+            yield f"projection '{c.name}': learning rule without a name (got {rule!r}; need printable text). Name the rule."
+        if signal is not None and signal not in receivers:
+            yield (
+                f"projection '{c.name}': unknown learning signal (got {signal!r}; need one of {', '.join(receivers)}). "
+                f"{nearest(str(signal), receivers)}".rstrip()
+            )
+
+
 def parameters_are_finite(populations: Populations, projections: Projections, dt_ms: float) -> Iterator[str]:
     """Every stored number is finite."""
     for p in populations:
@@ -286,6 +302,7 @@ FORM: tuple[Rule, ...] = (
     synapses_have_shape,
     ends_exist,
     targets_receive,
+    plasticity_is_named,
     *integer_rules.FORM,
 )
 VALUES: tuple[Rule, ...] = (
