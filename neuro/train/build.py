@@ -55,7 +55,7 @@ def build_model(config: ModelConfig, shape: TaskShape, seed: int, dtype: str = "
     """Build the model that a recipe describes, drawn from the streams "init/..." of the run's seed."""
     streams, kind = partial(stream, seed), DTYPES[dtype]
     if config.kind == "lstm":
-        return LSTMClassifier(shape.n_in, config.n_units, shape.n_out, streams, kind)
+        return LSTMClassifier(shape.n_in, config.n_units, shape.n_out, streams, kind, config.chrono_steps)
     if config.kind == "rnn":
         return RNNClassifier(shape.n_in, config.n_units, shape.n_out, streams, kind)
     node: SpikeInput | CurrentInput = SpikeInput(name="in", size=shape.n_in)

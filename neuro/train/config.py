@@ -58,6 +58,7 @@ _MODEL_RULES: tuple[_Rule, ...] = (
     ("n_lif", _count(0), "a whole number >= 0"),
     ("n_alif", _count(0), "a whole number >= 0"),
     ("n_units", _count(1), "a whole number >= 1"),
+    ("chrono_steps", lambda x: _count(0)(x) and x not in (1, 2), "0, or a whole number of steps >= 3"),
     ("tau_m_ms", _range_ms, "a number > 0 or [low, high]"),
     ("tau_a_ms", _range_ms, "a number > 0 or [low, high]"),
     ("tau_out_ms", _positive, "a number > 0"),
@@ -138,6 +139,7 @@ class ModelConfig:
     | kind | | lsnn | "lsnn", "lif" (n_alif is 0), "lstm", "rnn" |
     | n_lif, n_alif | neurons | 60, 40 | sizes of the populations "lif" and "alif" |
     | n_units | cells | 64 | hidden size of "lstm" and "rnn" |
+    | chrono_steps | steps | 0 | "lstm": its cells start with memories spread up to so many steps (Tallec & Ollivier 2018); 0: off |
     | tau_m_ms | ms | 20 | membrane time constant; [low, high] spreads it evenly over each population |
     | tau_a_ms | ms | 700 | adaptation time constant of "alif"; [low, high] spreads it evenly |
     | tau_out_ms | ms | 20 | time constant of the readout |
@@ -161,6 +163,7 @@ class ModelConfig:
     n_lif: int = 60
     n_alif: int = 40
     n_units: int = 64
+    chrono_steps: int = 0
     tau_m_ms: float | tuple[float, float] = 20.0
     tau_a_ms: float | tuple[float, float] = 700.0
     tau_out_ms: float = 20.0

@@ -36,15 +36,32 @@ class LSTMClassifier(_Recurrent):
     """torch's LSTM (Hochreiter & Schmidhuber 1997, with forget gates) of n_units cells.
 
     Parameters start uniform in +-1 / sqrt(n_units), the forget gate's bias at 1 more (Jozefowicz et al. 2015), drawn from the
-    streams "init/<parameter>".
+    streams "init/<parameter>". With chrono_steps = T > 0 the biases of the gates start instead as
+
+        b_forget = log(u),  b_input = -log(u),      u uniform in 1..T - 1, from the stream "init/chrono"
+
+    so that a cell forgets in some u steps (Tallec & Ollivier 2018, arXiv 1804.11188, section 2).
     """
 
     def __init__(
-        self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32
+        self,
+        n_in: int,
+        n_units: int,
+        n_out: int,
+        streams: Streams,
+        dtype: torch.dtype = torch.float32,
+        chrono_steps: int = 0,
     ) -> None:
         super().__init__(nn.LSTM(n_in, n_units, batch_first=True, dtype=dtype), n_out, streams)
+        bias: Any = (self.layer.bias_ih_l0, self.layer.bias_hh_l0)
         with torch.no_grad():
-            self.layer.bias_hh_l0[n_units : 2 * n_units] += 1.0  # type: ignore[index, operator]
+            if not chrono_steps:
+                bias[1][n_units : 2 * n_units] += 1.0
+                return
+            forget = torch.from_numpy(np.log(streams("init/chrono").uniform(1, chrono_steps - 1, n_units)))
+            for gate, start in ((0, -forget), (1, forget)):  # torch's order: input, forget, cell, output
+                bias[0][gate * n_units : (gate + 1) * n_units] = start.to(dtype)
+                bias[1][gate * n_units : (gate + 1) * n_units] = 0.0
 
 
 class RNNClassifier(_Recurrent):
