@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from neuro.graph import Graph
-from neuro.learning import EProp, learn, prepare, reference
+from neuro.learning import EProp, prepare, reference
+from neuro.learning.reference import learn
 from tests.learning import autodiff
 from tests.learning.nets import net, plastic, stimulus, teacher
 

@@ -12,7 +12,8 @@ import neuro
 from neuro.backend import Stimulus, Teacher
 from neuro.graph import Graph
 from neuro.graph import reference as network
-from neuro.learning import EProp, Learner, attach, learn, make_room, prepare, reference, sgd, with_weights
+from neuro.learning import EProp, Learner, attach, make_room, prepare, reference, sgd, with_weights
+from neuro.learning.reference import learn
 from tests.learning.nets import STEPS, net, plastic, stimulus, teacher
 
 UPDATES = ("batch", "episode", "step")

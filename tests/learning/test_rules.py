@@ -12,7 +12,8 @@ import neuro
 from neuro.backend import Teacher
 from neuro.errors import DataError, GraphError, UnsupportedError
 from neuro.graph import Graph, Plasticity
-from neuro.learning import RULES, STDP, EProp, RewardEProp, RewardSTDP, Rule, attach, learn, make_room, prepare, rule_of
+from neuro.learning import RULES, STDP, EProp, RewardEProp, RewardSTDP, Rule, attach, make_room, prepare, rule_of
+from neuro.learning.reference import learn
 from tests.learning.nets import net, plastic, stimulus, teacher
 
 
