@@ -16,7 +16,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.h neuro/kernels/*/*.cpp neuro/kernels/*/*.h)
 
-.PHONY: help install lava demo test check sanitize bench clean
+.PHONY: help install lava nest demo test check sanitize bench clean
 
 help:
 	@echo "make demo     train on handwritten digits, export, compare engine, Brian2 and Lava"
@@ -49,6 +49,12 @@ install: .venv/installed
 	@$(PIP) --no-build-isolation --editable '.[train,brian2,nengo,report,dev]'
 	@touch $@
 
+# What the tests alone compare with, and a user need not install.
+nest: .venv/nest
+.venv/nest: .venv/installed
+	@echo "make: NEST"; $(PIP) nest-simulator
+	@touch $@
+
 # Says itself what to install where no Python 3.10 is found.
 lava: .venv/installed
 	@$(BIN)/neuro backends install lava
@@ -60,7 +66,7 @@ check: .venv/installed
 	@echo "make: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "make: mypy"; $(BIN)/mypy neuro backends
 
-test: check lava
+test: check lava nest
 	@$(BIN)/python -m pytest --cov=neuro/graph --cov=neuro/backend --cov-report=
 	@for room in graph backend; do echo "make: coverage of neuro/$$room, at least 95 %"; \
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done

@@ -46,7 +46,7 @@ SIMULATORS = {"neuro_brian2": {"brian2"}, "neuro_lava": {"lava"}, "neuro_nengo":
 
 CORE = ("errors", "seeds", "graph", "recording", "backend")  # import on Python 3.10 with numpy and h5py
 WITH_HYPOTHESIS = ("neuro.backend.conformance", "neuro.backend.integer_graphs")  # for the tests of backends
-HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "nengo", *SIMULATORS)
+HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "nengo", "nest", *SIMULATORS)
 NEWER_THAN_3_10 = {"tomllib", "Self", "StrEnum", "assert_never", "ExceptionGroup", "override", "batched"}
 
 
@@ -191,7 +191,7 @@ def test_no_circle_between_modules() -> None:
 
 
 def test_neuro_does_not_know_the_backend_packages() -> None:
-    known = {folder.name for folder in BACKENDS.iterdir() if folder.is_dir()} | {"brian2", "lava", "nengo"}
+    known = {folder.name for folder in BACKENDS.iterdir() if folder.is_dir()} | {"brian2", "lava", "nengo", "nest"}
     wrong = [
         f"{m.path.relative_to(ROOT)}:{f.line} imports {f.target}"
         for m in NEURO
