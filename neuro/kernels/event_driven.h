@@ -96,8 +96,11 @@ inline Span span(const NeuroWiring& net, const NeuroProjection& c, std::int64_t 
     return {part == 0 ? from : from + split[part - 1], part == inner ? to : from + split[part]};
 }
 
-inline void prefetch(const void* from, const void* to) {
-    for (const char* p = static_cast<const char*>(from); p < static_cast<const char*>(to); p += 64) __builtin_prefetch(p);
+// Fetch the cache lines of n numbers.
+template <class T>
+void prefetch(const T* from, std::int64_t n) {
+    const char* const p = reinterpret_cast<const char*>(from);
+    for (std::int64_t k = 0; k < n * static_cast<std::int64_t>(sizeof(T)); k += 64) __builtin_prefetch(p + k);
 }
 
 // Add what the spikes s..end - 1, all of one population, send through a projection to all that waits for the targets of a part.
@@ -107,6 +110,8 @@ void deliver_through(const NeuroWiring& net, const NeuroProjection& c, Value* to
                      const std::int32_t* end, std::int64_t part, bool far) {
     constexpr std::int64_t kAhead = 4;  // rows between the prefetch of a row and its use
     const auto* weight = static_cast<const Weight*>(c.weight);
+    // As many of each row as rows have in the mean: loops of one length, whose end the processor predicts. It follows longer rows itself.
+    const std::int64_t some = c.row[c.n_sources] / (c.n_sources * (part < 0 ? 1 : net.n_parts)) + 1;
     if (kOneDelay) to += at[c.one_delay];
     const auto place = [&](std::int64_t k) { return to + (kOneDelay ? 0 : at[c.delay[k]]) + c.post[k]; };
     for (; s < end; ++s) {
@@ -116,10 +121,10 @@ void deliver_through(const NeuroWiring& net, const NeuroProjection& c, Value* to
             if (part >= 0) __builtin_prefetch(c.split + pre * (net.n_parts - 1));
         }
         if (s + kAhead < end) {
-            const Span next = span(net, c, s[kAhead] - c.first_source, part);
-            prefetch(c.post + next.from, c.post + next.to);
-            if (!kOneDelay) prefetch(c.delay + next.from, c.delay + next.to);
-            prefetch(weight + next.from, weight + next.to);
+            const std::int64_t next = span(net, c, s[kAhead] - c.first_source, part).from;
+            prefetch(c.post + next, some);
+            if (!kOneDelay) prefetch(c.delay + next, some);
+            prefetch(weight + next, some);
         }
         if (far && s + 1 < end) {  // into the second cache, which takes more requests at a time than the first
             const Span next = span(net, c, s[1] - c.first_source, part);

@@ -8,6 +8,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "event_driven.h"
 
 // The arrays of a loop do not overlap. Inlined, the pointers' own __restrict is forgotten, and to compare ten of them at run time is
@@ -122,16 +126,54 @@ __attribute__((always_inline)) inline void any_kind(std::int64_t kind, bool adap
     }
 }
 
-using Update = void (*)(std::int64_t kind, bool adapts, const Block& x);
+// Write base + j for each of neurons j = from..n - 1 that spiked; return how many. Eight at a time are passed over where none did, and
+// written without a branch where one did: which one is not to be predicted.
+__attribute__((always_inline)) inline std::int64_t collect(const std::uint32_t* hold, std::int64_t from, std::int64_t n,
+                                                           std::int64_t base, std::int32_t* to) {
+    std::int64_t found = 0, j = from;
+    for (; j + 8 <= n; j += 8) {
+        std::uint64_t pair[4];
+        std::memcpy(pair, hold + j, sizeof pair);
+        if (!((pair[0] | pair[1] | pair[2] | pair[3]) & 0x0000000100000001u)) continue;
+        for (std::int64_t k = j; k < j + 8; ++k) {
+            to[found] = static_cast<std::int32_t>(base + k);  // found <= k: within the room that all of these neurons have
+            found += hold[k] & 1u;
+        }
+    }
+    for (; j < n; ++j)
+        if (hold[j] & 1u) to[found++] = static_cast<std::int32_t>(base + j);
+    return found;
+}
 
-void plain(std::int64_t kind, bool adapts, const Block& x) { any_kind(kind, adapts, x); }
+// Advance a block; write base + j for each neuron that spiked; return how many.
+using Update = std::int64_t (*)(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to);
+
+std::int64_t plain(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
+    any_kind(kind, adapts, x);
+    return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
+}
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) void avx2(std::int64_t kind, bool adapts, const Block& x) { any_kind(kind, adapts, x); }
-
-__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512"))) void avx512(std::int64_t kind, bool adapts,
-                                                                                                  const Block& x) {
+__attribute__((target("avx2"))) std::int64_t avx2(std::int64_t kind, bool adapts, const Block& x, std::int64_t base,
+                                                  std::int32_t* to) {
     any_kind(kind, adapts, x);
+    return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
+}
+
+__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,popcnt,prefer-vector-width=512"))) std::int64_t avx512(
+    std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
+    any_kind(kind, adapts, x);
+    if (kind == kReadout) return 0;
+    const __m512i one = _mm512_set1_epi32(1), sixteen = _mm512_set1_epi32(16);
+    __m512i number = _mm512_add_epi32(_mm512_set1_epi32(static_cast<std::int32_t>(base)),
+                                      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    std::int64_t found = 0, j = 0;
+    for (; j + 16 <= x.n; j += 16, number = _mm512_add_epi32(number, sixteen)) {
+        const __mmask16 spiked = _mm512_test_epi32_mask(_mm512_loadu_si512(x.hold + j), one);
+        _mm512_storeu_si512(to + found, _mm512_maskz_compress_epi32(spiked, number));  // found <= j: within the room, as above
+        found += __builtin_popcount(spiked);
+    }
+    return found + collect(x.hold, j, x.n, base, to + found);
 }
 #endif
 
@@ -142,21 +184,6 @@ Update update_for(std::int64_t instructions) {
 #endif
     (void)instructions;
     return plain;
-}
-
-// Write base + j for each of n neurons that spiked; return how many. Eight at a time are passed over where none did.
-std::int64_t collect(const std::uint32_t* hold, std::int64_t n, std::int64_t base, std::int32_t* to) {
-    std::int64_t found = 0, j = 0;
-    for (; j + 8 <= n; j += 8) {
-        std::uint64_t pair[4];
-        std::memcpy(pair, hold + j, sizeof pair);
-        if (!((pair[0] | pair[1] | pair[2] | pair[3]) & 0x0000000100000001u)) continue;
-        for (std::int64_t k = j; k < j + 8; ++k)
-            if (hold[k] & 1u) to[found++] = static_cast<std::int32_t>(base + k);
-    }
-    for (; j < n; ++j)
-        if (hold[j] & 1u) to[found++] = static_cast<std::int32_t>(base + j);
-    return found;
 }
 
 class Float {
@@ -191,8 +218,7 @@ class Float {
                 const auto at = [&](int bit) { return p.uniform >> bit & 1 ? 0 : k; };
                 const Block block{p.bias + at(0), p.leak + at(1), p.v_th + at(2), p.rho + at(3), p.beta + at(4), p.hold + at(5),
                                   x_.v + o + j,   x_.a + o + j,   input + j,      x_.hold + o + j, size};
-                update_(p.kind, p.adapts, block);
-                if (p.kind != kReadout) n += collect(block.hold, size, net_.n_inputs + j, spikes + n);
+                n += update_(p.kind, p.adapts, block, net_.n_inputs + j, spikes + n);
             }
         }
         return n;
