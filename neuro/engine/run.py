@@ -235,11 +235,12 @@ def _rows(graph: Graph, layout: Layout) -> dict[str, NDArray[np.int64]]:
 def _by_population(graph: Graph, layout: Layout, found: Spikes, sent: Sent, first: int) -> dict[str, Events]:
     """Return the spikes of inputs and neurons, steps counted from the begin of the run."""
     spikes = {p.name: sent.spikes[p.name].shifted(0, first) for p in graph.inputs if isinstance(p, SpikeInput)}
-    step = found.step + np.int32(first)
+    step = found.step + np.int32(first) if first else found.step
     for p in graph.neurons:
         at = layout.source[p.name]
         if p.size == layout.n_neurons:
-            spikes[p.name] = Events.in_order(found.sample, step, found.source - np.int32(at))
+            unit = found.source - np.int32(at) if at else found.source
+            spikes[p.name] = Events.in_order(found.sample, step, unit)
             continue
         mine = (found.source >= at) & (found.source < at + p.size)
         spikes[p.name] = Events.in_order(found.sample[mine], step[mine], found.source[mine] - np.int32(at))
