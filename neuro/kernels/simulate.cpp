@@ -28,6 +28,7 @@ namespace {
 
 enum Kind : std::int64_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3 };
 enum Column : std::int64_t { kV = 0, kA = 1 };
+enum Parameter : int { kBias = 0, kLeak = 1, kVTh = 2, kRho = 3, kBeta = 4, kHold = 5 };
 enum Instructions : std::int64_t { kPlain = 0, kAvx2 = 1, kAvx512 = 2 };
 
 }  // namespace
@@ -36,7 +37,7 @@ extern "C" {
 
 struct NeuroPopulation {           // receiving ones, in order of their targets
     std::int64_t kind, first, size;
-    std::int64_t adapts;           // 0: rho and beta are 0, and a is not kept
+    std::int64_t adapts;           // 0: rho and beta are 0
     std::int64_t uniform;          // bit k: parameter k is one number for all, given kBlock times
     const double* bias;            // (size,) as all below, or (kBlock,)
     const double* leak;            // alpha of neurons, kappa of readouts
@@ -48,7 +49,7 @@ struct NeuroPopulation {           // receiving ones, in order of their targets
 
 struct NeuroState {                // each (batch, n_targets), contiguous; zero before step 0
     double* v;                     // membrane, or y of a readout
-    double* a;
+    double* a;                     // of blocks of neurons where it is of use (Adapting)
     std::uint32_t* hold;           // 2 * (refractory steps left) + (1 if it spiked in this step)
     double* ring;                  // (batch, n_slots, n_targets)
 };
@@ -186,19 +187,50 @@ Update update_for(std::int64_t instructions) {
     return plain;
 }
 
+// Where a of neurons is needed: where beta is not 0, or a is to be kept. Elsewhere it changes nothing that is seen.
+class Adapting {
+    std::vector<std::int32_t> before_;  // (n_targets + 1,) how many there are before each target
+
+  public:
+    Adapting(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroOutputs& out)
+        : before_(static_cast<std::size_t>(net.n_targets + 1)) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            const NeuroPopulation& p = populations[i];
+            bool kept = false;
+            for (std::int64_t k = 0; k < out.n_traces; ++k) kept |= out.trace[k].column == kA && out.trace[k].first == p.first;
+            const std::int64_t step = p.uniform >> kBeta & 1 ? 0 : 1;
+            for (std::int64_t j = 0; j < p.size; ++j) {
+                const bool adapts = p.adapts && (kept || p.beta[j * step] != 0.0);
+                const auto at = static_cast<std::size_t>(p.first + j);
+                before_[at + 1] = before_[at] + adapts;
+            }
+        }
+    }
+    bool any(std::int64_t from, std::int64_t to) const {
+        return before_[static_cast<std::size_t>(from)] != before_[static_cast<std::size_t>(to)];
+    }
+};
+
 class Float {
     const NeuroWiring& net_;
     const NeuroPopulation* populations_;
     std::int64_t n_populations_;
     const NeuroState& x_;
+    const Adapting adapting_;
     Update update_;
 
   public:
     using Weight = double;
     using Value = double;
 
-    Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, std::int64_t instructions)
-        : net_(net), populations_(populations), n_populations_(n), x_(x), update_(update_for(instructions)) {}
+    Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, const NeuroOutputs& out,
+          std::int64_t instructions)
+        : net_(net),
+          populations_(populations),
+          n_populations_(n),
+          x_(x),
+          adapting_(net, populations, n, out),
+          update_(update_for(instructions)) {}
 
     double* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
 
@@ -215,10 +247,11 @@ class Float {
             const std::int64_t end = std::min(to, p.first + p.size);
             for (std::int64_t j = std::max(from, p.first); j < end; j += neuro::kBlock) {
                 const std::int64_t size = std::min(neuro::kBlock, end - j), k = j - p.first;
-                const auto at = [&](int bit) { return p.uniform >> bit & 1 ? 0 : k; };
-                const Block block{p.bias + at(0), p.leak + at(1), p.v_th + at(2), p.rho + at(3), p.beta + at(4), p.hold + at(5),
-                                  x_.v + o + j,   x_.a + o + j,   input + j,      x_.hold + o + j, size};
-                n += update_(p.kind, p.adapts, block, net_.n_inputs + j, spikes + n);
+                const auto at = [&](Parameter bit) { return p.uniform >> bit & 1 ? 0 : k; };
+                const Block block{p.bias + at(kBias), p.leak + at(kLeak), p.v_th + at(kVTh), p.rho + at(kRho),
+                                  p.beta + at(kBeta), p.hold + at(kHold), x_.v + o + j, x_.a + o + j,
+                                  input + j,          x_.hold + o + j,    size};
+                n += update_(p.kind, adapting_.any(j, j + size), block, net_.n_inputs + j, spikes + n);
             }
         }
         return n;
@@ -245,8 +278,12 @@ extern "C" __attribute__((visibility("default"))) std::int32_t neuro_advance(
     const NeuroWiring* net, const NeuroPopulation* populations, std::int64_t n_populations, const NeuroState* state,
     const NeuroEvents* in, const NeuroOutputs* out, std::int64_t batch, std::int64_t start, std::int64_t n_steps,
     std::int32_t threading, std::int32_t n_threads, std::int64_t instructions) {
-    const Float model(*net, populations, n_populations, *state, instructions);
-    return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+    try {
+        const Float model(*net, populations, n_populations, *state, *out, instructions);
+        return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
 }
 
 // Write where the synapses of each part of the targets begin in each row: twin of neuro.engine.layout.split_rows.
