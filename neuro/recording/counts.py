@@ -70,11 +70,19 @@ def count(
 class Counter:
     """Count a run as it goes on, a few steps at a time, in memory that does not grow with their number.
 
-    Parameters: rows, where they are known: (size of the source + 1,) by projection (`Projection.rows`).
+    Parameters: rows and longest, where they are known: (size of the source + 1,) by projection (`Projection.rows`), and the
+    longest delay of the graph.
     """
 
-    def __init__(self, graph: Graph, batch: int, rows: Mapping[str, NDArray[np.int64]] | None = None) -> None:
-        self._graph, self._batch, self._longest = graph, batch, graph.max_delay
+    def __init__(
+        self,
+        graph: Graph,
+        batch: int,
+        rows: Mapping[str, NDArray[np.int64]] | None = None,
+        longest: int | None = None,
+    ) -> None:
+        self._graph, self._batch = graph, batch
+        self._longest = graph.max_delay if longest is None else longest
         known = rows or {}
         self._rows = {c.name: known.get(c.name) for c in graph.projections}
         for c in graph.projections:
