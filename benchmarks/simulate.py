@@ -42,6 +42,8 @@ NET = {
     "beta": 0.1,
     "fan_in": 100,
 }
+TURN_S = 0.25
+"""A simulator's turn is as many runs as fill so much time, at least one; their median counts."""
 RATE_TOLERANCE = 0.25
 """Peers may spike so much more or less: their nets are drawn by their own generators, and NEST's does not adapt."""
 
@@ -97,7 +99,7 @@ def ours(s: Settings) -> None:
 
 
 class Worker:
-    """A simulator in a process of its own, that runs once for every line it is sent."""
+    """A simulator in a process of its own, that runs once for every line it is sent; runs: one result a turn."""
 
     def __init__(self, name: str, command: list[str], s: Settings) -> None:
         self.name, self.runs = name, list[Result]()
@@ -118,12 +120,15 @@ class Worker:
                 return found
         raise RuntimeError(f"{self.name} ended with status {self._process.wait()}")
 
-    def run(self) -> None:
-        """Run once."""
+    def take_turn(self) -> None:
+        """Run, and again while the turn lasts."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        self.runs.append(self._answer())
+        turn: list[Result] = []
+        while sum(r["run_s"] for r in turn) < TURN_S:
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+            turn.append(self._answer())
+        self.runs.append({**turn[-1], **_medians(turn)})
 
     def close(self) -> None:
         """End the process."""
@@ -133,9 +138,11 @@ class Worker:
 
     def summary(self) -> Result:
         """Return medians, and what is the same in every run."""
-        last = self.runs[-1]
-        medians = {key: statistics.median(r[key] for r in self.runs) for key in ("run_s", "whole_s", "rate_hz")}
-        return {**last, **medians, "runs_s": [r["run_s"] for r in self.runs], **self.built}
+        return {**self.runs[-1], **_medians(self.runs), "runs_s": [r["run_s"] for r in self.runs], **self.built}
+
+
+def _medians(runs: list[Result]) -> Result:
+    return {key: statistics.median(r[key] for r in runs) for key in ("run_s", "whole_s", "rate_hz")}
 
 
 def environment(peer: str) -> Path | None:
@@ -167,7 +174,7 @@ def commands(peers: list[str]) -> dict[str, list[str]]:
 
 
 def case(starts: dict[str, list[str]], s: Settings, rounds: int) -> Result:
-    """Run one net on all simulators, in turn, and compare: a round that is not counted, then the others."""
+    """Run one net on all simulators, turn by turn, and compare: a round that is not counted, then the others."""
     workers = []
     try:
         for name, command in starts.items():
@@ -177,7 +184,7 @@ def case(starts: dict[str, list[str]], s: Settings, rounds: int) -> Result:
                 print(f"  {err}: left out", flush=True)
         for k in range(rounds + (rounds > 1)):
             for worker in workers:
-                worker.run()
+                worker.take_turn()
                 if rounds > 1 and k == 0:
                     worker.runs.clear()
     finally:
@@ -238,7 +245,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="1e6 neurons besides, on the engine alone")
     parser.add_argument("--sizes", default="10000,100000", help="numbers of neurons, with commas")
     parser.add_argument("--peers", default="brian2,nest", help="peers, with commas; empty for none")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each, after one that is not counted")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each, after one that is not counted")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, default=HERE / "results" / "simulate.json")
     parser.add_argument("--plot", type=Path, default=HERE.parent / "docs" / "img" / "simulate.svg")

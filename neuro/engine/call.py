@@ -19,7 +19,7 @@ from .layout import Layout, State, Wire, check_arrays, check_range, pointer, str
 _Projection = structure(
     "_Projection",
     ("numbers", ("first_source", "n_sources", "first_target", "one_delay")),
-    ("pointers", ("row", "split", "post", "delay", "weight")),
+    ("pointers", ("row", "split", "post", "place", "weight")),
 )
 _Wiring = structure(
     "_Wiring",
@@ -128,7 +128,7 @@ class Call:
 
     @staticmethod
     def _projection(w: Wire) -> Any:
-        arrays = (w.row, w.split, w.post, w.delay, w.weight)
+        arrays = (w.row, w.split, w.post, w.place, w.weight)
         return _Projection(w.first_source, w.n_sources, w.first_target, w.one_delay, *(pointer(x) for x in arrays))
 
     @staticmethod

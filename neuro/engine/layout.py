@@ -1,6 +1,7 @@
 """Lay a graph out for the kernels: units numbered, synapses in rows by sender, targets in parts.
 
-What the kernels of both semantics share. Synapses are not copied: the kernels read the graph's arrays.
+What the kernels of both semantics share. Synapses are not copied: the kernels read the graph's arrays. Only where the delays of a
+projection differ, delay and target of each of its synapses become one number: the work of the kernel is to fetch synapses.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Wire(NamedTuple):
 
     first_source, n_sources, first_target: place of its ends among all units. row, (n_sources + 1,) int64: where each sender's
     synapses begin. split, (n_sources, n_parts - 1) uint32: where parts 1, 2, ... of the targets begin, from the row's begin.
-    one_delay: the delay of all, -1 where they differ.
+    one_delay: the delay of all, -1 where they differ; then place, (n_synapses,) uint32, is delay * n_targets + target, else it is empty.
     """
 
     first_source: int
@@ -50,7 +51,7 @@ class Wire(NamedTuple):
     row: NDArray[np.int64]
     split: NDArray[np.uint32]
     post: NDArray[np.int32]
-    delay: NDArray[np.int32]
+    place: NDArray[np.uint32]
     weight: NDArray[Any]
 
 
@@ -100,6 +101,11 @@ def lay_out(
         raise UnsupportedError(
             f"engine: graph too large (got {n_targets} receiving units; need < 2**31). Split the graph."
         )
+    if (graph.max_delay + 1) * n_targets >= 2**31:
+        raise UnsupportedError(
+            f"engine: delays too long (got {graph.max_delay} steps for {n_targets} receiving units; need fewer than 2**31 sums "
+            "that wait). Shorten the longest delay."
+        )
     source, target = _offsets((*graph.inputs, *graph.neurons)), _offsets(receivers)
     bound = part_bounds(n_targets, n_threads)
     wires = sorted(
@@ -142,7 +148,12 @@ def _wire(
             ctypes.c_void_p(pointer(split)),
         )  # fmt: skip
     one_delay = int(c.delay[0]) if c.size and c.delay.min() == c.delay.max() else -1
-    return Wire(source, size, target, one_delay, row, split, c.post, c.delay, weight)
+    place = np.zeros(0, np.uint32)
+    if one_delay < 0:
+        place = np.multiply(c.delay, np.int32(bound[-1]), out=np.empty(c.size, np.uint32), casting="unsafe")
+        place += np.uint32(target)
+        np.add(place, c.post, out=place, casting="unsafe")
+    return Wire(source, size, target, one_delay, row, split, c.post, place, weight)
 
 
 def split_rows(
@@ -182,16 +193,18 @@ def check_layout(layout: Layout, graph: Graph, weight: type) -> None:
     assert firsts == sorted(firsts), "wires"
     sizes = {layout.target[p.name]: p.size for p in (*graph.neurons, *graph.readouts)}
     for w in layout.wires:
-        arrays: dict[str, NDArray[Any]] = {k: getattr(w, k) for k in ("row", "split", "post", "delay", "weight")}
+        arrays: dict[str, NDArray[Any]] = {k: getattr(w, k) for k in ("row", "split", "post", "place", "weight")}
         n = len(w.post)
         check_arrays(
             arrays, (("row", np.int64, (w.n_sources + 1,)), ("split", np.uint32, (w.n_sources, layout.n_parts - 1)))
         )
-        check_arrays(arrays, (("post", np.int32, (n,)), ("delay", np.int32, (n,)), ("weight", weight, (n,))))
+        n_places = n if w.one_delay < 0 else 0
+        check_arrays(arrays, (("post", np.int32, (n,)), ("place", np.uint32, (n_places,)), ("weight", weight, (n,))))
         assert w.row[0] == 0 and w.row[-1] == n and (np.diff(w.row) >= 0).all(), "row"
         assert 0 <= w.first_source <= layout.n_sources - w.n_sources, "first_source"
         check_range("post", w.post, sizes[w.first_target])
-        check_range("delay", w.delay, layout.n_slots)
+        check_range("place", w.place, layout.n_slots * layout.n_targets)
+        assert -1 <= w.one_delay < layout.n_slots, "one_delay"
         ends = np.diff(w.row)[:, None]
         assert not w.split.size or ((w.split <= ends).all() and (np.diff(w.split.astype(np.int64)) >= 0).all()), "split"
 

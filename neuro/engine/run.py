@@ -26,8 +26,10 @@ Traces = dict[str, dict[str, NDArray[np.float64]]]
 
 _CALL_S = 0.1
 """Time that a call of a kernel shall take: between calls an interrupt is heard and progress is told."""
-_FIRST_WORK = 2**21
-"""Updates of a neuron in the first call: some milliseconds."""
+_FIRST_WORK = 2**26
+"""Work of the first call: some 30 ms. Its unit: an update of a neuron, or a step of _SYNAPSES_A_NEURON synapses."""
+_SYNAPSES_A_NEURON = 32
+"""Synapses whose events, at some 30 Hz, are as much work as one neuron."""
 _ROOM_BYTES = 2**28
 """Most memory for the spikes of a call; it is reserved, and only what is written to is used."""
 _HELD_BYTES = 2**23
@@ -117,6 +119,7 @@ class Run:
         self._together = step_by_step or isinstance(stimulus, StimulusStream)
         self._n_traced = 0
         self.rows = _rows(graph, layout)
+        self._step_work = layout.n_targets + graph.n_synapses // _SYNAPSES_A_NEURON + 1
         self._work = _FIRST_WORK
 
     def until_done(self, sink: Sink) -> Done:
@@ -156,7 +159,7 @@ class Run:
         if over_neurons:
             return (first, self._batch), True
         side = left - remain if self.layout.n_parts > remain else left
-        n = max(self.n_threads, self._work // max(self.steps * self.layout.n_targets, 1))
+        n = max(self.n_threads, self._work // max(self.steps, 1) // self._step_work)
         return (first, first + min(n, side)), False
 
     def n_steps(self, n_samples: int) -> int:
@@ -164,7 +167,7 @@ class Run:
         room = _ROOM_BYTES // (8 * n_samples * max(self.layout.n_neurons, 1))
         if self._together:
             room = min(room, _HELD_BYTES // (8 * n_samples * (self.layout.n_inputs + self._n_traced + 1)))
-        return max(1, min(room, self._work // max(n_samples * self.layout.n_targets, 1)))
+        return max(1, min(room, self._work // (n_samples * self._step_work)))
 
     def took(self, seconds: float) -> None:
         """Take more work a call, or less, as the last one was short or long."""
@@ -183,7 +186,7 @@ class _Group:
         self._run, self._samples, self._over_neurons = run, samples, over_neurons
         n = samples[1] - samples[0]
         self._state: State = run.kernel.zero_state(run.layout, n)
-        self._counter = Counter(run.graph, n, run.rows)
+        self._counter = Counter(run.graph, n, run.rows, run.layout.n_slots - 1)
         self.steps = 0
 
     def run(self, sink: Sink, pending: _Pending) -> Exception | KeyboardInterrupt | None:
@@ -235,11 +238,12 @@ def _rows(graph: Graph, layout: Layout) -> dict[str, NDArray[np.int64]]:
 def _by_population(graph: Graph, layout: Layout, found: Spikes, sent: Sent, first: int) -> dict[str, Events]:
     """Return the spikes of inputs and neurons, steps counted from the begin of the run."""
     spikes = {p.name: sent.spikes[p.name].shifted(0, first) for p in graph.inputs if isinstance(p, SpikeInput)}
-    step = found.step + np.int32(first)
+    step = found.step + np.int32(first) if first else found.step
     for p in graph.neurons:
         at = layout.source[p.name]
         if p.size == layout.n_neurons:
-            spikes[p.name] = Events.in_order(found.sample, step, found.source - np.int32(at))
+            unit = found.source - np.int32(at) if at else found.source
+            spikes[p.name] = Events.in_order(found.sample, step, unit)
             continue
         mine = (found.source >= at) & (found.source < at + p.size)
         spikes[p.name] = Events.in_order(found.sample[mine], step[mine], found.source[mine] - np.int32(at))

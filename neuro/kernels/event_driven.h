@@ -4,8 +4,9 @@
 // max delay + 1 rows of all targets.
 //
 // Units are numbered twice: "sources" send (inputs, then neurons), "targets" receive (neurons, then readouts). Synapses lie
-// where the graph has them, in one list a projection, sorted by (pre, post). The targets are cut into parts, and so is each row
-// of synapses: a part of a row is contiguous. Two ways to use threads, of one result:
+// where the graph has them, in one list a projection, sorted by (pre, post); where delays differ, delay and target are one number:
+// the place in the ring, seen from row 0. The targets are cut into parts, and so is each row of synapses: a part of a row is
+// contiguous. Two ways to use threads, of one result:
 //   over samples: a thread advances a whole sample;
 //   over neurons: each thread owns the targets of one part, state and ring, and delivers all spikes to them; no two threads
 //   write to one place, and one barrier a step lets them exchange their spikes.
@@ -31,7 +32,7 @@ struct NeuroProjection {               // synapses from one population to anothe
     const std::int64_t* row;           // (n_sources + 1,) where each sender's synapses begin
     const std::uint32_t* split;        // (n_sources, n_parts - 1) from the begin of the row: where parts 1, 2, ... begin
     const std::int32_t* post;          // (n_synapses,) of the target population
-    const std::int32_t* delay;         // (n_synapses,) steps
+    const std::uint32_t* place;        // (n_synapses,) delay * n_targets + first_target + post; not read where one_delay >= 0
     const void* weight;                // (n_synapses,) of the kernel's own type
 };
 
@@ -72,15 +73,23 @@ namespace neuro {
 
 constexpr std::int64_t kBlock = 256;   // neurons updated at a time: their state stays in the first cache
 
-// Where row d of the ring begins, seen from a slot: offsets() + slot, indexed with the delay.
+// The ring of a sample, seen from the row of a step. Its size is below 2^31 (neuro/engine/layout.py): a place past its
+// end, or before, is told by the highest bit.
+template <class Value>
 class Ring {
-    std::vector<std::int64_t> offset_;
+    Value* const begin_;
+    const std::uint32_t size_, past_;
 
   public:
-    Ring(std::int64_t n_slots, std::int64_t n_targets) : offset_(static_cast<std::size_t>(2 * n_slots)) {
-        for (std::int64_t k = 0; k < 2 * n_slots; ++k) offset_[static_cast<std::size_t>(k)] = k % n_slots * n_targets;
+    Ring(const NeuroWiring& net, Value* begin, std::int64_t slot)
+        : begin_(begin),
+          size_(static_cast<std::uint32_t>(net.n_slots * net.n_targets)),
+          past_(static_cast<std::uint32_t>(slot * net.n_targets) - size_) {}
+
+    Value* at(std::uint32_t place) const {
+        const std::uint32_t past = place + past_;
+        return begin_ + (past + (size_ & -(past >> 31)));  // no branch: it would go either way at random
     }
-    const std::int64_t* from(std::int64_t slot) const { return offset_.data() + slot; }
 };
 
 // The synapses from one sender to one part of the targets, or to all of them (part < 0).
@@ -96,19 +105,32 @@ inline Span span(const NeuroWiring& net, const NeuroProjection& c, std::int64_t 
     return {part == 0 ? from : from + split[part - 1], part == inner ? to : from + split[part]};
 }
 
-inline void prefetch(const void* from, const void* to) {
-    for (const char* p = static_cast<const char*>(from); p < static_cast<const char*>(to); p += 64) __builtin_prefetch(p);
+// Fetch the cache lines of n numbers. Inlined always: a function that does nothing else has no effect in GCC's eyes, which drops
+// the calls of it.
+template <class T>
+__attribute__((always_inline)) inline void prefetch(const T* from, std::int64_t n) {
+    const char* const p = reinterpret_cast<const char*>(from);
+    for (std::int64_t k = 0; k < n * static_cast<std::int64_t>(sizeof(T)); k += 64) __builtin_prefetch(p + k);
+}
+
+// The place of target 0 of a projection with one delay.
+inline std::uint32_t first_place(const NeuroWiring& net, const NeuroProjection& c) {
+    return static_cast<std::uint32_t>(c.one_delay * net.n_targets + c.first_target);
 }
 
 // Add what the spikes s..end - 1, all of one population, send through a projection to all that waits for the targets of a part.
-// kOneDelay: all synapses have one delay. far: what waits does not stay in the second cache, and is fetched ahead.
+// kOneDelay: all synapses have one delay, and all add to one row. far: what waits does not stay in the second cache, and is
+// fetched ahead.
 template <class Weight, bool kOneDelay, class Value>
-void deliver_through(const NeuroWiring& net, const NeuroProjection& c, Value* to, const std::int64_t* at, const std::int32_t* s,
+void deliver_through(const NeuroWiring& net, const NeuroProjection& c, const Ring<Value>& ring, const std::int32_t* s,
                      const std::int32_t* end, std::int64_t part, bool far) {
     constexpr std::int64_t kAhead = 4;  // rows between the prefetch of a row and its use
     const auto* weight = static_cast<const Weight*>(c.weight);
-    if (kOneDelay) to += at[c.one_delay];
-    const auto place = [&](std::int64_t k) { return to + (kOneDelay ? 0 : at[c.delay[k]]) + c.post[k]; };
+    // As many of each row as rows have in the mean: loops of one length, whose end the processor predicts. It follows longer rows
+    // by itself.
+    const std::int64_t some = c.row[c.n_sources] / (c.n_sources * (part < 0 ? 1 : net.n_parts)) + 1;
+    Value* const row_to = kOneDelay ? ring.at(first_place(net, c)) : nullptr;
+    const auto to = [&](std::int64_t k) { return kOneDelay ? row_to + c.post[k] : ring.at(c.place[k]); };
     for (; s < end; ++s) {
         if (s + 2 * kAhead < end) {
             const std::int64_t pre = s[2 * kAhead] - c.first_source;
@@ -116,24 +138,27 @@ void deliver_through(const NeuroWiring& net, const NeuroProjection& c, Value* to
             if (part >= 0) __builtin_prefetch(c.split + pre * (net.n_parts - 1));
         }
         if (s + kAhead < end) {
-            const Span next = span(net, c, s[kAhead] - c.first_source, part);
-            prefetch(c.post + next.from, c.post + next.to);
-            if (!kOneDelay) prefetch(c.delay + next.from, c.delay + next.to);
-            prefetch(weight + next.from, weight + next.to);
+            const std::int64_t next = span(net, c, s[kAhead] - c.first_source, part).from;
+            kOneDelay ? prefetch(c.post + next, some) : prefetch(c.place + next, some);
+            prefetch(weight + next, some);
         }
         if (far && s + 1 < end) {  // into the second cache, which takes more requests at a time than the first
             const Span next = span(net, c, s[1] - c.first_source, part);
-            for (std::int64_t k = next.from; k < next.to; ++k) __builtin_prefetch(place(k), 0, 2);
+            for (std::int64_t k = next.from; k < next.to; ++k) __builtin_prefetch(to(k), 0, 2);
         }
         const Span row = span(net, c, *s - c.first_source, part);
-        for (std::int64_t k = row.from; k < row.to; ++k) *place(k) += weight[k];
+        std::int64_t k = row.from;
+        for (; k + 8 <= row.to; k += 8) {
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; ++i) *to(k + i) += weight[k + i];
+        }
+        for (; k < row.to; ++k) *to(k) += weight[k];
     }
 }
 
-// Add what spikes send to all that waits for the targets of a part. sources: ascending. at: rows of the ring by delay.
+// Add what spikes send to all that waits for the targets of a part. sources: ascending.
 template <class Weight, class Value>
-void deliver(const NeuroWiring& net, Value* ring, const std::int64_t* at, const std::int32_t* sources, std::int64_t n,
-             std::int64_t part) {
+void deliver(const NeuroWiring& net, const Ring<Value>& ring, const std::int32_t* sources, std::int64_t n, std::int64_t part) {
     constexpr std::size_t kNear = 3u << 20;  // bytes of ring up to which its caches keep up (benchmarks/simulate.py)
     const auto n_targets = static_cast<std::size_t>(part < 0 ? net.n_targets : net.bound[part + 1] - net.bound[part]);
     const bool far = n_targets * static_cast<std::size_t>(net.n_slots) * sizeof(Value) > kNear;
@@ -144,27 +169,26 @@ void deliver(const NeuroWiring& net, Value* ring, const std::int64_t* at, const 
             begin = std::lower_bound(limit, end, static_cast<std::int32_t>(c.first_source));
             limit = std::lower_bound(begin, end, static_cast<std::int32_t>(c.first_source + c.n_sources));
         }
-        Value* const to = ring + c.first_target;
         if (c.one_delay >= 0)
-            deliver_through<Weight, true>(net, c, to, at, begin, limit, part, far);
+            deliver_through<Weight, true>(net, c, ring, begin, limit, part, far);
         else
-            deliver_through<Weight, false>(net, c, to, at, begin, limit, part, far);
+            deliver_through<Weight, false>(net, c, ring, begin, limit, part, far);
     }
 }
 
 // Add what a channel of real values sends at one step.
 template <class Weight, class Value>
-void deliver_current(const NeuroWiring& net, Value* ring, const std::int64_t* at, std::int32_t source, double u,
-                     std::int64_t part) {
+void deliver_current(const NeuroWiring& net, const Ring<Value>& ring, std::int32_t source, double u, std::int64_t part) {
     for (std::int64_t p = 0; p < net.n_projections; ++p) {
         const NeuroProjection& c = net.projection[p];
         const std::int64_t pre = source - c.first_source;
         if (pre < 0 || pre >= c.n_sources) continue;
         const auto* weight = static_cast<const Weight*>(c.weight);
-        Value* const to = ring + c.first_target;
         const Span row = span(net, c, pre, part);
-        for (std::int64_t k = row.from; k < row.to; ++k)
-            to[at[c.delay[k]] + c.post[k]] += static_cast<Value>(weight[k] * u);
+        for (std::int64_t k = row.from; k < row.to; ++k) {
+            Value* const to = c.one_delay >= 0 ? ring.at(first_place(net, c)) + c.post[k] : ring.at(c.place[k]);
+            *to += static_cast<Value>(weight[k] * u);
+        }
     }
 }
 
@@ -196,12 +220,11 @@ class Exchange {
 // Model: Weight, Value; ring(b); update(b, part, from, to, input, spikes) advances targets from..to - 1 by one step, zeroes their
 // input, writes the numbers of those that spike, and returns how many; state(b, column, j) of target j.
 template <class Model>
-void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out, const Ring& offsets,
-             Exchange& exchange, Barrier& barrier, std::int32_t* all, std::int64_t b, std::int64_t part, std::int64_t start,
-             std::int64_t n_steps) {
+void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out, Exchange& exchange,
+             Barrier& barrier, std::int32_t* all, std::int64_t b, std::int64_t part, std::int64_t start, std::int64_t n_steps) {
     using Weight = typename Model::Weight;
     using Value = typename Model::Value;
-    Value* const ring = model.ring(b);
+    Value* const rows = model.ring(b);
     const bool alone = part < 0;
     const std::int64_t from = alone ? 0 : net.bound[part], to = alone ? net.n_targets : net.bound[part + 1];
     const std::int64_t first = alone ? 0 : part, n_parts = alone ? 1 : net.n_parts;
@@ -209,13 +232,13 @@ void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, 
     std::int64_t n_spikes = 0;
     for (std::int64_t t = 0; t < n_steps; ++t) {
         const std::int64_t slot = (start + t) % net.n_slots, cell = b * n_steps + t;
-        const std::int64_t* const at = offsets.from(slot);
-        deliver<Weight>(net, ring, at, in.source + in.row[cell], in.row[cell + 1] - in.row[cell], part);
+        const Ring<Value> ring(net, rows, slot);
+        deliver<Weight>(net, ring, in.source + in.row[cell], in.row[cell + 1] - in.row[cell], part);
         for (std::int64_t c = 0; c < in.n_currents; ++c) {
             const double u = in.current[cell * in.n_currents + c];
-            if (u != 0.0) deliver_current<Weight>(net, ring, at, in.current_source[c], u, part);
+            if (u != 0.0) deliver_current<Weight>(net, ring, in.current_source[c], u, part);
         }
-        exchange.n(t, first) = model.update(b, first, from, to, ring + slot * net.n_targets, exchange.room(t, first));
+        exchange.n(t, first) = model.update(b, first, from, to, rows + slot * net.n_targets, exchange.room(t, first));
         for (std::int64_t k = 0; k < out.n_traces; ++k) {
             const NeuroTrace& trace = out.trace[k];
             double* const row = trace.to + b * trace.stride + t * trace.size - trace.first;
@@ -232,7 +255,7 @@ void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, 
         }
         if (first == 0) std::fill(steps + n_spikes, steps + n_spikes + n, static_cast<std::int32_t>(t));
         n_spikes += n;
-        deliver<Weight>(net, ring, at, all, n, part);
+        deliver<Weight>(net, ring, all, n, part);
     }
     if (first == 0) out.n[b] = n_spikes;
 }
@@ -244,7 +267,6 @@ template <class Model>
 int advance_batch(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out,
                   std::int64_t batch, std::int64_t start, std::int64_t n_steps, std::int32_t threading,
                   std::int32_t n_threads) try {
-    const Ring offsets(net.n_slots, net.n_targets);
     const auto n = threading == kOverNeurons ? static_cast<std::int32_t>(net.n_parts) : n_threads;
     std::vector<std::unique_ptr<Exchange>> exchange;
     std::vector<Room> all;
@@ -259,11 +281,11 @@ int advance_batch(const Model& model, const NeuroWiring& net, const NeuroEvents&
         const auto i = static_cast<std::size_t>(h);
         if (threading == kOverSamples) {
             for (std::int64_t b; (b = next.fetch_add(1, std::memory_order_relaxed)) < batch;)
-                advance(model, net, in, out, offsets, *exchange[i], barrier, all[i].get(), b, -1, start, n_steps);
+                advance(model, net, in, out, *exchange[i], barrier, all[i].get(), b, -1, start, n_steps);
             return;
         }
         for (std::int64_t b = 0; b < batch; ++b) {
-            advance(model, net, in, out, offsets, *exchange[0], barrier, all[i].get(), b, h, start, n_steps);
+            advance(model, net, in, out, *exchange[0], barrier, all[i].get(), b, h, start, n_steps);
             barrier.wait();  // the next sample writes into what this one exchanges
         }
     });

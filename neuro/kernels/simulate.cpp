@@ -8,6 +8,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "event_driven.h"
 
 // The arrays of a loop do not overlap. Inlined, the pointers' own __restrict is forgotten, and to compare ten of them at run time is
@@ -24,6 +28,7 @@ namespace {
 
 enum Kind : std::int64_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3 };
 enum Column : std::int64_t { kV = 0, kA = 1 };
+enum Parameter : int { kBias = 0, kLeak = 1, kVTh = 2, kRho = 3, kBeta = 4, kHold = 5 };
 enum Instructions : std::int64_t { kPlain = 0, kAvx2 = 1, kAvx512 = 2 };
 
 }  // namespace
@@ -32,7 +37,7 @@ extern "C" {
 
 struct NeuroPopulation {           // receiving ones, in order of their targets
     std::int64_t kind, first, size;
-    std::int64_t adapts;           // 0: rho and beta are 0, and a is not kept
+    std::int64_t adapts;           // 0: rho and beta are 0
     std::int64_t uniform;          // bit k: parameter k is one number for all, given kBlock times
     const double* bias;            // (size,) as all below, or (kBlock,)
     const double* leak;            // alpha of neurons, kappa of readouts
@@ -44,7 +49,7 @@ struct NeuroPopulation {           // receiving ones, in order of their targets
 
 struct NeuroState {                // each (batch, n_targets), contiguous; zero before step 0
     double* v;                     // membrane, or y of a readout
-    double* a;
+    double* a;                     // of blocks of neurons where it is of use (Adapting)
     std::uint32_t* hold;           // 2 * (refractory steps left) + (1 if it spiked in this step)
     double* ring;                  // (batch, n_slots, n_targets)
 };
@@ -122,16 +127,54 @@ __attribute__((always_inline)) inline void any_kind(std::int64_t kind, bool adap
     }
 }
 
-using Update = void (*)(std::int64_t kind, bool adapts, const Block& x);
+// Write base + j for each of neurons j = from..n - 1 that spiked; return how many. Eight at a time are passed over where none did, and
+// written without a branch where one did: which one is not to be predicted.
+__attribute__((always_inline)) inline std::int64_t collect(const std::uint32_t* hold, std::int64_t from, std::int64_t n,
+                                                           std::int64_t base, std::int32_t* to) {
+    std::int64_t found = 0, j = from;
+    for (; j + 8 <= n; j += 8) {
+        std::uint64_t pair[4];
+        std::memcpy(pair, hold + j, sizeof pair);
+        if (!((pair[0] | pair[1] | pair[2] | pair[3]) & 0x0000000100000001u)) continue;
+        for (std::int64_t k = j; k < j + 8; ++k) {
+            to[found] = static_cast<std::int32_t>(base + k);  // found <= k: within the room that all of these neurons have
+            found += hold[k] & 1u;
+        }
+    }
+    for (; j < n; ++j)
+        if (hold[j] & 1u) to[found++] = static_cast<std::int32_t>(base + j);
+    return found;
+}
 
-void plain(std::int64_t kind, bool adapts, const Block& x) { any_kind(kind, adapts, x); }
+// Advance a block; write base + j for each neuron that spiked; return how many.
+using Update = std::int64_t (*)(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to);
+
+std::int64_t plain(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
+    any_kind(kind, adapts, x);
+    return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
+}
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) void avx2(std::int64_t kind, bool adapts, const Block& x) { any_kind(kind, adapts, x); }
-
-__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512"))) void avx512(std::int64_t kind, bool adapts,
-                                                                                                  const Block& x) {
+__attribute__((target("avx2"))) std::int64_t avx2(std::int64_t kind, bool adapts, const Block& x, std::int64_t base,
+                                                  std::int32_t* to) {
     any_kind(kind, adapts, x);
+    return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
+}
+
+__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,popcnt,prefer-vector-width=512"))) std::int64_t avx512(
+    std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
+    any_kind(kind, adapts, x);
+    if (kind == kReadout) return 0;
+    const __m512i one = _mm512_set1_epi32(1), sixteen = _mm512_set1_epi32(16);
+    __m512i number = _mm512_add_epi32(_mm512_set1_epi32(static_cast<std::int32_t>(base)),
+                                      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    std::int64_t found = 0, j = 0;
+    for (; j + 16 <= x.n; j += 16, number = _mm512_add_epi32(number, sixteen)) {
+        const __mmask16 spiked = _mm512_test_epi32_mask(_mm512_loadu_si512(x.hold + j), one);
+        _mm512_storeu_si512(to + found, _mm512_maskz_compress_epi32(spiked, number));  // found <= j: within the room, as above
+        found += __builtin_popcount(spiked);
+    }
+    return found + collect(x.hold, j, x.n, base, to + found);
 }
 #endif
 
@@ -144,34 +187,50 @@ Update update_for(std::int64_t instructions) {
     return plain;
 }
 
-// Write base + j for each of n neurons that spiked; return how many. Eight at a time are passed over where none did.
-std::int64_t collect(const std::uint32_t* hold, std::int64_t n, std::int64_t base, std::int32_t* to) {
-    std::int64_t found = 0, j = 0;
-    for (; j + 8 <= n; j += 8) {
-        std::uint64_t pair[4];
-        std::memcpy(pair, hold + j, sizeof pair);
-        if (!((pair[0] | pair[1] | pair[2] | pair[3]) & 0x0000000100000001u)) continue;
-        for (std::int64_t k = j; k < j + 8; ++k)
-            if (hold[k] & 1u) to[found++] = static_cast<std::int32_t>(base + k);
+// Where a of neurons is needed: where beta is not 0, or a is to be kept. Elsewhere it changes nothing that is seen.
+class Adapting {
+    std::vector<std::int32_t> before_;  // (n_targets + 1,) how many there are before each target
+
+  public:
+    Adapting(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroOutputs& out)
+        : before_(static_cast<std::size_t>(net.n_targets + 1)) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            const NeuroPopulation& p = populations[i];
+            bool kept = false;
+            for (std::int64_t k = 0; k < out.n_traces; ++k) kept |= out.trace[k].column == kA && out.trace[k].first == p.first;
+            const std::int64_t step = p.uniform >> kBeta & 1 ? 0 : 1;
+            for (std::int64_t j = 0; j < p.size; ++j) {
+                const bool adapts = p.adapts && (kept || p.beta[j * step] != 0.0);
+                const auto at = static_cast<std::size_t>(p.first + j);
+                before_[at + 1] = before_[at] + adapts;
+            }
+        }
     }
-    for (; j < n; ++j)
-        if (hold[j] & 1u) to[found++] = static_cast<std::int32_t>(base + j);
-    return found;
-}
+    bool any(std::int64_t from, std::int64_t to) const {
+        return before_[static_cast<std::size_t>(from)] != before_[static_cast<std::size_t>(to)];
+    }
+};
 
 class Float {
     const NeuroWiring& net_;
     const NeuroPopulation* populations_;
     std::int64_t n_populations_;
     const NeuroState& x_;
+    const Adapting adapting_;
     Update update_;
 
   public:
     using Weight = double;
     using Value = double;
 
-    Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, std::int64_t instructions)
-        : net_(net), populations_(populations), n_populations_(n), x_(x), update_(update_for(instructions)) {}
+    Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, const NeuroOutputs& out,
+          std::int64_t instructions)
+        : net_(net),
+          populations_(populations),
+          n_populations_(n),
+          x_(x),
+          adapting_(net, populations, n, out),
+          update_(update_for(instructions)) {}
 
     double* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
 
@@ -188,11 +247,11 @@ class Float {
             const std::int64_t end = std::min(to, p.first + p.size);
             for (std::int64_t j = std::max(from, p.first); j < end; j += neuro::kBlock) {
                 const std::int64_t size = std::min(neuro::kBlock, end - j), k = j - p.first;
-                const auto at = [&](int bit) { return p.uniform >> bit & 1 ? 0 : k; };
-                const Block block{p.bias + at(0), p.leak + at(1), p.v_th + at(2), p.rho + at(3), p.beta + at(4), p.hold + at(5),
-                                  x_.v + o + j,   x_.a + o + j,   input + j,      x_.hold + o + j, size};
-                update_(p.kind, p.adapts, block);
-                if (p.kind != kReadout) n += collect(block.hold, size, net_.n_inputs + j, spikes + n);
+                const auto at = [&](Parameter bit) { return p.uniform >> bit & 1 ? 0 : k; };
+                const Block block{p.bias + at(kBias), p.leak + at(kLeak), p.v_th + at(kVTh), p.rho + at(kRho),
+                                  p.beta + at(kBeta), p.hold + at(kHold), x_.v + o + j, x_.a + o + j,
+                                  input + j,          x_.hold + o + j,    size};
+                n += update_(p.kind, adapting_.any(j, j + size), block, net_.n_inputs + j, spikes + n);
             }
         }
         return n;
@@ -219,8 +278,12 @@ extern "C" __attribute__((visibility("default"))) std::int32_t neuro_advance(
     const NeuroWiring* net, const NeuroPopulation* populations, std::int64_t n_populations, const NeuroState* state,
     const NeuroEvents* in, const NeuroOutputs* out, std::int64_t batch, std::int64_t start, std::int64_t n_steps,
     std::int32_t threading, std::int32_t n_threads, std::int64_t instructions) {
-    const Float model(*net, populations, n_populations, *state, instructions);
-    return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+    try {
+        const Float model(*net, populations, n_populations, *state, *out, instructions);
+        return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
 }
 
 // Write where the synapses of each part of the targets begin in each row: twin of neuro.engine.layout.split_rows.

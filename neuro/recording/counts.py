@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,17 +70,26 @@ def count(
 class Counter:
     """Count a run as it goes on, a few steps at a time, in memory that does not grow with their number.
 
-    Parameters: rows, where they are known: (size of the source + 1,) by projection (`Projection.rows`).
+    Parameters: rows and longest, where they are known: (size of the source + 1,) by projection (`Projection.rows`), and the
+    longest delay of the graph.
     """
 
-    def __init__(self, graph: Graph, batch: int, rows: Mapping[str, NDArray[np.int64]] | None = None) -> None:
-        self._graph, self._batch, self._longest = graph, batch, graph.max_delay
+    def __init__(
+        self,
+        graph: Graph,
+        batch: int,
+        rows: Mapping[str, NDArray[np.int64]] | None = None,
+        longest: int | None = None,
+    ) -> None:
+        self._graph, self._batch = graph, batch
+        self._longest = graph.max_delay if longest is None else longest
         known = rows or {}
         self._rows = {c.name: known.get(c.name) for c in graph.projections}
         for c in graph.projections:
             if self._rows[c.name] is None:
                 self._rows[c.name] = c.rows(graph.population(c.source).size)
         self._spikes: dict[str, NDArray[np.int64]] = {}
+        self._lengths: dict[str, NDArray[np.int64]] = {}
         self._sent = {c.name: np.zeros(batch, np.int64) for c in graph.projections}
         self._recent: dict[str, list[Events]] = {}
 
@@ -89,7 +99,7 @@ class Counter:
         Parameters: spikes, by population, steps counted from the begin of the run; currents, (batch, n, size) from step `first`.
         """
         for name, e in spikes.items():
-            counted = np.bincount(e.sample, minlength=self._batch).astype(np.int64)
+            counted = np.diff(_begins(e.sample, self._batch))
             self._spikes[name] = self._spikes[name] + counted if name in self._spikes else counted
         sent = dict(spikes)
         for name, values in currents.items():
@@ -98,8 +108,9 @@ class Counter:
         for c in self._graph.projections:
             if c.source in sent:
                 e = sent[c.source]
-                n = np.diff(self._row(c))[e.unit].astype(np.float64)  # exact: counts stay far below 2**53
-                self._sent[c.name] += np.bincount(e.sample, weights=n, minlength=self._batch).astype(np.int64)
+                if c.name not in self._lengths:
+                    self._lengths[c.name] = np.diff(self._row(c))
+                self._sent[c.name] += _sums(self._lengths[c.name][e.unit], _begins(e.sample, self._batch))
         for name, e in sent.items():
             self._keep(name, e)
 
@@ -112,9 +123,9 @@ class Counter:
         """Hold on to the events that may still be under way when the run ends."""
         kept = [*self._recent.get(name, ()), e]
         last = max((int(k.step.max()) for k in kept if len(k)), default=0)
-        young = [k.step > last - self._longest for k in kept]
+        young = [np.flatnonzero(k.step > last - self._longest) for k in kept]
         pairs = zip(kept, young, strict=True)
-        self._recent[name] = [Events.in_order(k.sample[y], k.step[y], k.unit[y]) for k, y in pairs if y.any()]
+        self._recent[name] = [Events.in_order(k.sample[y], k.step[y], k.unit[y]) for k, y in pairs if len(y)]
 
     def finish(self, steps: int) -> Counts:
         """Return the counts of a run that ends after `steps` steps."""
@@ -140,8 +151,7 @@ def _missed(
     """Return, per sample, how many synapses events do not reach before the run ends, `left` steps after each was sent."""
     lengths = row[unit + 1] - row[unit]
     if int(lengths.sum()) > _SORT_FROM * c.size:
-        n = lengths - _reached(c, row, left, unit)
-        return np.bincount(sample, weights=n.astype(np.float64), minlength=batch).astype(np.int64)
+        return _sums(lengths - _reached(c, row, left, unit), _begins(sample, batch))
     total = np.zeros(batch, np.int64)
     group = np.cumsum(lengths) // _LOOKED_AT  # so many synapses at a time
     for g in range(int(group[-1]) + 1 if group.size else 0):
@@ -149,8 +159,21 @@ def _missed(
         n, first = lengths[low:high], row[unit[low:high]]
         at = np.repeat(first - np.cumsum(n) + n, n) + np.arange(int(n.sum()))
         late = c.delay[at] >= np.repeat(left[low:high], n)
-        total += np.bincount(np.repeat(sample[low:high], n)[late], minlength=batch)
+        total += _sums(late, np.concatenate([np.zeros(1, np.int64), np.cumsum(n)])[_begins(sample[low:high], batch)])
     return total
+
+
+def _begins(sample: NDArray[np.int32], batch: int) -> NDArray[np.int64]:
+    """Return where each sample's events begin, and the end: (batch + 1,), of samples in order."""
+    return np.searchsorted(sample, np.arange(batch + 1, dtype=np.int32)).astype(np.int64)
+
+
+def _sums(n: NDArray[Any], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sums of n[begins[k]:begins[k + 1]], of all of n in order."""
+    sums, some = np.zeros(len(begins) - 1, np.int64), begins[1:] > begins[:-1]
+    if some.any():  # what is empty takes no place in n: those that are not lie side by side
+        sums[some] = np.add.reduceat(n, begins[:-1][some], dtype=np.int64)
+    return sums
 
 
 _SORT_FROM = 8

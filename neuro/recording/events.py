@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,7 +71,8 @@ class Events:
         if len(parts) == 1:
             return parts[0]
         columns = [np.concatenate([np.zeros(0, np.int32), *(getattr(p, f.name) for p in parts)]) for f in fields(cls)]
-        if (np.diff(columns[0]) < 0).any():
+        ends = [(p.sample[0], p.sample[-1]) for p in parts if len(p)]
+        if any(last > first for (_, last), (first, _) in pairwise(ends)):
             order = np.argsort(columns[0], kind="stable")
             columns = [c[order] for c in columns]
         return cls.in_order(*columns)
@@ -107,7 +109,7 @@ class Events:
     def select(self, start: int, stop: int) -> Events:
         """Return the events of samples start..stop-1, renumbered from 0."""
         low, high = np.searchsorted(self.sample, np.array([start, stop], np.int32))
-        return Events.in_order(self.sample[low:high] - np.int32(start), self.step[low:high], self.unit[low:high])
+        return Events.in_order(_plus(self.sample[low:high], -start), self.step[low:high], self.unit[low:high])
 
     def between(self, first: int, last: int) -> Events:
         """Return the events of steps first..last-1; steps keep their numbers."""
@@ -116,7 +118,7 @@ class Events:
 
     def shifted(self, samples: int, steps: int) -> Events:
         """Return the events as those of later samples and steps."""
-        return Events.in_order(self.sample + np.int32(samples), self.step + np.int32(steps), self.unit)
+        return Events.in_order(_plus(self.sample, samples), _plus(self.step, steps), self.unit)
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -127,6 +129,11 @@ class Events:
         return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _plus(column: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """Return a column, which is read-only, with n added."""
+    return column + np.int32(n) if n else column
 
 
 def _ordered(sample: NDArray[np.int32], step: NDArray[np.int32], unit: NDArray[np.int32]) -> bool:

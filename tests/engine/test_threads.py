@@ -101,6 +101,22 @@ def test_instruction_sets_give_the_same_bits(monkeypatch: pytest.MonkeyPatch, in
     same(run(graph, stimulus, EngineBackend(n_threads=2), ALL), expected)
 
 
+@pytest.mark.parametrize("reset", ["threshold", "adaptive", "zero"])
+@pytest.mark.parametrize("kept", [Record(), Record(traces={"n": ("v",)}), ALL])
+def test_where_few_neurons_adapt_all_spike_as_they_should(reset: str, kept: Record) -> None:
+    n = 1500  # some blocks of neurons without adaptation, whose traces a nobody sees unless they are recorded
+    beta = np.where((np.arange(n) > 600) & (np.arange(n) < 640), 0.5, 0.0)
+    b = Builder(name="few adapt", seed=3)
+    b.alif("n", n, bias=np.linspace(0.02, 0.2, n), beta=beta, tau_a_ms=50.0, reset=reset, n_ref=1)
+    b.connect("n", "n", weight=lambda rng, k: rng.normal(0.0, 0.1, k), fan_in=10, delay=(1, 5))
+    graph = b.build()
+    stimulus = Stimulus(batch=1, steps=150)
+    expected = run(graph, stimulus, "reference", kept)
+    adapting = beta[expected.spikes["n"].unit] > 0
+    assert adapting.sum() > 30 and (~adapting).sum() > 1000
+    same(run(graph, stimulus, EngineBackend(n_threads=2), kept), expected)
+
+
 def test_rows_are_split_as_the_twin_splits_them() -> None:
     graph = lively()
     placed = kernel.lay_out(graph, 5)
