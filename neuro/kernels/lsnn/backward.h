@@ -143,6 +143,7 @@ class Backward {
         for (std::int64_t j = net_.stretch[p]; j < end; ++j) {
             const Real* tape = psi_of + j * kLanes;
             const std::uint32_t spiked = fired[j];
+            fetch_earlier(tape);
             Vector grad[kParts];
             for (int q = 0; q < kParts; ++q) grad[q] = outside(j, q);
             if (any<L>(tape)) spread_back(reach, j, grad);
@@ -166,6 +167,12 @@ class Backward {
                     store(grad_a + at, L::spread(rho_of[j]) * load<Vector>(grad_a + at) - L::spread(beta_of[j]) * g);
             }
         }
+    }
+
+    // Ask for psi of the same neuron one step earlier, the next to be read: backward in steps, no prefetcher of a processor follows.
+    void fetch_earlier(const Real* psi) const {
+        const char* earlier = reinterpret_cast<const char*>(psi - n_ * kLanes);
+        for (int at = 0; at < int(kLanes * sizeof(Real)); at += 64) __builtin_prefetch(earlier + at);
     }
 
     Vector state(std::int64_t kept, int q) const {
