@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from neuro import deploy, recipe
 from neuro.errors import RecipeError
 from neuro.recipe import Recipe, TaskConfig, load, loads
+from neuro.tasks import NAMES
 from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -112,15 +113,20 @@ def test_every_problem_is_reported_at_once_with_file_table_and_key() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "r.toml: task 'name': no task (got nothing; need one of digits, smnist, store_recall)."),
+        ("", f"r.toml: task 'name': no task (got nothing; need one of {', '.join(NAMES)})."),
         ("[task]\nname = 3", "r.toml: task 'name': no task (got 3; need one of"),
         (
             '[task]\nname = "digit"',
-            "r.toml: task 'name': unknown task (got 'digit'; need one of digits, smnist, store_recall). Did you mean 'digits'?",
+            f"r.toml: task 'name': unknown task (got 'digit'; need one of {', '.join(NAMES)}). Did you mean 'digits'?",
         ),
         (
             '[task]\nname = "digits"\ncue_steps = 3',
             "task 'decision_steps': longer than the cue (got 12; need at most cue_steps = 3)",
+        ),
+        (
+            '[task]\nname = "pattern_generation"',
+            "task 'name': a regression (got 'pattern_generation'; need a task with decisions, as BPTT minimises their cross-entropy). "
+            "Learn it by a local rule: neuro learn.",
         ),
         ('name = "a/b"\n' + MINIMAL, "'name': not a name (got 'a/b'; need a string without slashes"),
         ("seed = true\n" + MINIMAL, "'seed': out of range (got True; need a whole number, at least 0)"),
