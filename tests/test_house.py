@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ROOT / "backends"
 
 # A room may import itself and the rooms named here (DESIGN.md, section 1).
-_BASE = {"errors", "seeds", "_hdf5"}
+_BASE = {"errors", "seeds", "_hdf5", "_runs"}
 _RECORDING = _BASE | {"graph"}
 _BACKEND = _RECORDING | {"recording"}
 _ENGINE = _BACKEND | {"backend", "kernels"}
@@ -26,6 +26,7 @@ ORDER = {
     "seeds": {"errors"},
     "kernels": {"errors"},
     "_hdf5": {"errors"},
+    "_runs": {"errors"},
     "graph": _BASE,
     "tasks": _BASE,
     "_recipes": {"errors", "tasks"},

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neuro._runs import interrupts
 from neuro.errors import RecipeError, UnsupportedError
 from neuro.seeds import stream
 from neuro.tasks import Batch, Task, is_regression
@@ -23,7 +24,7 @@ from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 from neuro.train.display import Display
 from neuro.train.evaluation import Score, evaluate
 from neuro.train.parallel import Group
-from neuro.train.process import interrupts, threads
+from neuro.train.process import threads
 from neuro.train.quantized import Template
 from neuro.train.start import Prepared, Start, origin_settings, prepare
 from neuro.train.state import Progressed, check_folder, found, read, restore, tensors_of, warning, write
