@@ -119,6 +119,7 @@ _ROOMS = frozenset(
         "errors",
         "graph",
         "kernels",
+        "learning",
         "metrics",
         "recipe",
         "recording",

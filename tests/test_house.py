@@ -34,12 +34,13 @@ ORDER = {
     "backend": _BACKEND,
     "engine": _ENGINE,
     "train": _TRAIN,
+    "learning": _TRAIN | {"_recipes"},
     "recipe": _TRAIN | {"train", "_recipes"},
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
     "report": _TRAIN | {"metrics"},
-    "cli": _TRAIN | {"train", "recipe", "metrics", "report", "deploy", ""},
-    "": _BASE | {"graph", "recording", "backend", "deploy"},  # neuro/__init__.py itself
+    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", ""},
+    "": _BASE | {"graph", "recording", "backend", "deploy", "learning"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
 CONTRACT = {"errors", "graph", "recording", "backend"}
