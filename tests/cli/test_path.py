@@ -167,7 +167,7 @@ def test_dense_baseline_trains_and_has_no_graph(neuro: Neuro, tmp_path: Path) ->
     assert not (tmp_path / "graph.h5").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "export", "show", "run", "compare", "diff", "backends"])
+@pytest.mark.parametrize("command", ["train", "learn", "export", "show", "run", "compare", "diff", "backends"])
 def test_every_command_has_help(neuro: Neuro, command: str) -> None:
     done = neuro(command, "--help")
     assert done.exit_code == 0
