@@ -128,6 +128,11 @@ def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Pat
         As `load`.
     """
     given = parse(text, where)
+    for table in ("rule", "learn"):
+        if isinstance(given.get(table), dict):
+            raise RecipeError(
+                f"{where}: a recipe of local learning (got table '{table}'; need tables of training). Use it with: neuro learn."
+            )
     problems: list[str] = []
     tables = _tables(given, problems)
     task = read_task(tables["task"], problems)

@@ -9,6 +9,7 @@ from neuro import backend as backends
 from neuro.backend import Learned, LearningProgram, Stimulus, Teacher
 from neuro.errors import UnsupportedError
 from neuro.graph import Graph
+from neuro.learning.engine import EngineLearner
 from neuro.learning.local import FloatArray
 from neuro.learning.reference import Learner
 
@@ -61,7 +62,7 @@ class _Program:
         self._program.close()
 
 
-OWN: dict[str, Start] = {"reference": _Reference}
+OWN: dict[str, Start] = {"engine": EngineLearner, "reference": _Reference}
 """Those that live in this room, by the name of the backend whose graphs they run."""
 
 

@@ -133,6 +133,11 @@ def load(path: str | Path) -> LearnRecipe:
 def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Path = ".") -> LearnRecipe:
     """Read and check a recipe from TOML text; parameters and errors as `neuro.recipe.loads`."""
     given = parse(text, where)
+    for table in ("model", "train"):
+        if isinstance(given.get(table), dict):
+            raise RecipeError(
+                f"{where}: a recipe of training by BPTT (got table '{table}'; need tables of local learning). Use it with: neuro train."
+            )
     problems = table_problems(given, _KEYS, _TABLES) + general_problems(given)
     tables = {table: given[table] if isinstance(given.get(table), dict) else {} for table in _TABLES}
     backend = given.get("backend", "engine")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 
-from neuro.backend import LearningProgram, Teacher, run
+from neuro.backend import LearningProgram, run
 from neuro.engine import kernel as engine_kernel
-from neuro.errors import DataError, GraphError, UnsupportedError
+from neuro.errors import DataError, GraphError
 from neuro.graph import Graph
-from neuro.learning import UPDATES, EProp, Learner, RewardEProp, attach, kernel
+from neuro.learning import UPDATES, EProp, Learner
 from neuro.learning import engine as engine_learning
 from neuro.learning.engine import EngineLearner
 from tests.learning.nets import net, plastic, stimulus, teacher

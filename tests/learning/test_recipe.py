@@ -130,6 +130,7 @@ def test_everything_wrong_is_told_at_once_with_file_table_and_key() -> None:
         (MINIMAL + '[graph]\npaht = "a.h5"', "graph 'paht': unknown key (got 'paht'; need path). Did you mean 'path'?"),
         (MINIMAL + "[graph]\npath = 3", "graph 'path': no path (got 3; need a graph file or a folder with graph.h5)"),
         (MINIMAL + 'projections = "out"', "rule 'projections': no names (got 'out'; need a list of projections' names)"),
+        ("[train]\nlr = 1\n" + MINIMAL, "a recipe of training by BPTT (got table 'train'; need tables of local learning)"),
         (MINIMAL + "signal = 3", "rule 'signal': no name (got 3; need the name of a readout)"),
         ("backend = 3\n" + MINIMAL, "'backend': no name (got 3; need a backend's)"),
         (MINIMAL.replace('name = "eprop"', 'name = "reward_eprop"'), "no value readout (got value ''"),
