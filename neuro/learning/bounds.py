@@ -29,7 +29,8 @@ def make_room(graph: Graph, w_max: float = 0.0) -> tuple[Graph, GridNote]:
     """Return the graph on grids coarse enough that plastic weights can grow to w_max, and a note of what changed.
 
     w_max: 0: the rule's own w_max, or where that is 0 too GROWTH times the population's largest plastic weight, at least
-    GROWTH times its threshold (a readout: 1). A population that has this room, or by default twice its largest weight, stays as it is.
+    GROWTH times its threshold (a readout: 1). A population that has this room keeps its grid. Call it once, before learning: weights that have
+    grown ask for more room, hence another grid.
     """
     room: dict[str, float] = {}
     for p in graph.receivers:
@@ -41,8 +42,7 @@ def make_room(graph: Graph, w_max: float = 0.0) -> tuple[Graph, GridNote]:
         scale = 1.0 if isinstance(p, LI) else float(p.v_th.max())
         asked = w_max or max((max(rule.w_max, -getattr(rule, "w_min", 0.0)) for rule in _rules(graph, p)), default=0.0)
         wanted = max(asked or GROWTH * max(largest, scale), largest)
-        enough = asked or max(2 * largest, scale)
-        if p.grid is None or (bound(graph, p)[shares > 0] < enough).any():
+        if p.grid is None or (bound(graph, p)[shares > 0] < wanted).any():
             room[p.name] = float((fixed + shares * wanted).max()) * (1 + 2.0**-40)  # the bound is rounded down
     return to_grid(graph, room=room)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,11 +77,7 @@ def routes(graph: Graph, target: str, rule: Rule, readouts: tuple[str, ...]) -> 
             "feedback). Connect it, or use feedback='random'."
         )
     filters = tuple(sorted({key for key, _ in found}))
-    return filters, tuple(_numbered(route, filters.index(key)) for key, route in found)
-
-
-def _numbered(route: Route, number: int) -> Route:
-    return Route(**{**route.__dict__, "filter": number})
+    return filters, tuple(replace(route, filter=filters.index(key)) for key, route in found)
 
 
 def _symmetric(name: str, kappa: FloatArray, joined: list[Projection]) -> list[tuple[tuple[float, int], Route]]:

@@ -6,12 +6,12 @@ A graph holds a rule as data (`neuro.graph.Plasticity`): a name and flat paramet
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from neuro.errors import GraphError, nearest
-from neuro.graph import INPUTS, LI, CurrentInput, Graph, Plasticity, Projection
+from neuro.graph import LI, CurrentInput, Graph, Plasticity, Projection
 
 UPDATES = ("batch", "episode", "step")
 """When weights change: never inside a run, whose sum of gradients an optimiser takes; after each sample; at every step."""
@@ -279,17 +279,16 @@ def attach(graph: Graph, rule: Rule, projections: Iterable[str] | None = None, s
     """
     signal = signal or (_only_signal(graph, rule) if rule.needs_signal else None)
     known = [c.name for c in graph.projections]
-    chosen = None if projections is None else set(projections)
-    for name in sorted(chosen or ()):
+    chosen = [c.name for c in graph.projections if _can_learn(graph, rule, signal, c)]
+    if projections is not None:
+        chosen = list(projections)
+    for name in chosen:
         if name not in known:
             raise GraphError(
                 f"attach: unknown projection (got '{name}'; need one of {', '.join(known)}). {nearest(name, known)}".rstrip()
             )
-    fits: Callable[[Projection], bool] = (
-        (lambda c: _can_learn(graph, rule, signal, c)) if chosen is None else (lambda c: c.name in chosen)
-    )
     held = rule.plasticity(signal)
-    changed = tuple(replace(c, plasticity=held) if fits(c) else c for c in graph.projections)
+    changed = tuple(replace(c, plasticity=held) if c.name in chosen else c for c in graph.projections)
     return replace(graph, projections=changed)
 
 
@@ -301,10 +300,7 @@ def _can_learn(graph: Graph, rule: Rule, signal: str | None, c: Projection) -> b
 
 
 def _only_signal(graph: Graph, rule: Rule) -> str:
-    value = rule.readouts(None)
-    found = [
-        p.name for p in graph.populations if not isinstance(p, INPUTS) and isinstance(p, LI) and p.name not in value
-    ]
+    found = [p.name for p in graph.readouts if p.name not in rule.readouts(None)]
     if len(found) != 1:
         raise GraphError(
             f"attach: the signal of rule '{rule.name}' is not clear (got {', '.join(found) or 'no readout'}; need one). Name it: signal=."

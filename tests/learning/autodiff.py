@@ -28,10 +28,16 @@ class Spike(torch.autograd.Function):
 
 
 class Net:
-    """Run a graph. cut: the spikes to other neurons and the reset count as constants."""
+    """Run a graph. cut: the spikes to other neurons and the reset count as constants.
 
-    def __init__(self, graph: Graph, gamma: float = 0.3, cut: bool = True) -> None:
-        self.graph, self.gamma, self.cut = graph, gamma, cut
+    feedback: by "P/Y", matrices (n_Y, n_P) by which errors go back instead of the readout's weights. filter: errors go back through
+    the readout's memory.
+    """
+
+    def __init__(self, graph: Graph, gamma: float = 0.3, cut: bool = True, filter: bool = True,
+                 feedback: dict[str, Any] | None = None) -> None:  # fmt: skip
+        self.graph, self.gamma, self.cut, self.filter = graph, gamma, cut, filter
+        self.feedback = {key: torch.tensor(b) for key, b in (feedback or {}).items()}
         self.weight = {c.name: torch.tensor(c.weight, requires_grad=True) for c in graph.projections}
         self.bias = {p.name: torch.tensor(p.bias, requires_grad=True) for p in graph.receivers}
 
@@ -46,8 +52,8 @@ class Net:
             for p in g.receivers:
                 current = self._current(p, sent, t)
                 if isinstance(p, LI):
-                    old = state[p.name] if t else 0.0
-                    state[p.name] = torch.tensor(p.kappa) * old + current
+                    old = torch.tensor(p.kappa) * (state[p.name] if t else 0.0)
+                    state[p.name] = (old if self.filter else old.detach()) + current
                     y[p.name].append(state[p.name])
                 else:
                     state[p.name] = self._neuron(p, state[p.name], current)
@@ -69,7 +75,11 @@ class Net:
                 if self.cut and not isinstance(p, LI):
                     s = s.detach()
                 pre, post = torch.tensor(c.pre).long()[mine], torch.tensor(c.post).long()[mine]
-                current = current.index_add(1, post, self.weight[c.name][mine] * s[:, pre])
+                came = torch.zeros_like(current).index_add(1, post, self.weight[c.name][mine] * s[:, pre])
+                back = self.feedback.get(f"{c.source}/{c.target}")
+                if back is not None:
+                    came = came.detach() + (s @ back.T - (s @ back.T).detach())
+                current = current + came
         return current
 
     def _neuron(self, p: Any, last: Tensors | None, current: torch.Tensor) -> Tensors:
