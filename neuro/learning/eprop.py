@@ -19,7 +19,7 @@ this loss in the network whose reset and whose spikes to other neurons count as 
 rate_reg (f_j - f0) / T sum_t e(t), known at the end of the sample ("batch", "episode"). Update "step" cannot wait: with
 F_j(t) = r F_j(t-1) + (1 - r) z_j(t), F_j(-1) = f0, r = exp(-dt / tau_rate), it is rate_reg (1 - r) (F_j(t) - f0) e(t).
 
-Source: Bellec et al. 2020 (Nat. Commun. 11:3625), equations 3, 4, 22-28. Their input reaches v one step later and their readout sees
+Source: Bellec et al. 2020 (Nat. Commun. 11:3625), equations 22-25 (eligibility), 28 and 29 (learning signals). Their input reaches v one step later and their readout sees
 z(t) in the step of the spike; here an input of delay 0 is in v(t) and a readout sees z(t - d), d >= 1. Their weights carry
 (1 - alpha) and (1 - rho) factors that are in the graph's numbers here.
 """

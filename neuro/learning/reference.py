@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro.backend import Learned, Stimulus, Teacher
-from neuro.errors import UnsupportedError
+from neuro.errors import DataError, UnsupportedError
 from neuro.graph import LIF, Graph, Receiver, reference
 from neuro.learning import baseline, bounds, eprop, feedback, reward, signals, stdp
 from neuro.learning.local import FloatArray, Local, RuleSteps, State
@@ -68,13 +68,21 @@ def learn(graph: Graph, stimulus: Stimulus, teacher: Teacher, trajectory_every: 
 class Learner:
     """A graph that learns and keeps its weights, and its adaptive feedback, from one call to the next.
 
-    graph: with the present weights. feedback: the present random or adaptive B by "P/Y", (n_Y, n_P); drawn anew if None.
+    graph: with the present weights. feedback: the present random or adaptive B by "P/Y", (n_Y, n_P); drawn anew
+    if there are none. Raises: DataError if they are not those of the graph.
     """
 
     def __init__(self, graph: Graph, feedback: Mapping[str, FloatArray] | None = None) -> None:
         self.graph = graph
-        drawn = prepare(graph).feedback
-        self.feedback = {**drawn, **{key: np.array(b) for key, b in (feedback or {}).items() if key in drawn}}
+        self.feedback = prepare(graph).feedback
+        if feedback:
+            need = {key: b.shape for key, b in self.feedback.items()}
+            got = {key: np.shape(b) for key, b in feedback.items()}
+            if got != need:
+                raise DataError(
+                    f"learn: feedback does not fit the graph (got {got}; need {need}). Keep it with its graph."
+                )
+            self.feedback = {key: np.array(b, np.float64) for key, b in feedback.items()}
 
     def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
         """Run a batch and learn from it (`learn`)."""

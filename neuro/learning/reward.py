@@ -20,8 +20,8 @@ and by the last one when the sample ends. The entropy's bonus, - c_H H(pi) at ea
 | value_cost | c_V | 0.5 | weight of the value's error |
 | entropy | c_H | 0.0 | weight of the entropy's bonus |
 
-Source: Bellec et al. 2020, equation 5 and Methods (equations 34-37), where L carries the same signs; rewards there come with each action,
-here at any step (`neuro.backend.Teacher`), and policy and value are read at every step.
+Source: Bellec et al. 2020, equations 5, 36 and 37, with the same signs. Rewards and actions come at the steps that the teacher
+names (`neuro.backend.Teacher`; its mask is not used): the value learns at every step, the policy where an action is drawn.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class EProp(Rule):
     | feedback_scale | | 1 | 1.0 | B is N(0, 1) * feedback_scale / sqrt(n_neurons) |
     | feedback_decay | c | 1/update | 0.0 | adaptive B shrinks by this fraction at each update |
     | gamma | gamma | 1 | 0.3 | dampening factor of the pseudo-derivative |
-    | filter | | | True | eligibility is filtered with the readout's kappa; False: it is not (cheaper, not a gradient) |
+    | filter | | | True | eligibility of neurons is filtered with the readout's kappa; False: it is not (cheaper, not a gradient) |
     | rate_target_hz | f0 | Hz | 10.0 | wanted firing rate of each neuron |
     | rate_reg | c_reg | (steps/spike)^2 | 0.0 | weight of the rate's loss c_reg/2 sum_j (f_j - f0)^2, f in spikes a step |
     | tau_rate_ms | tau_f | ms | 1000.0 | time over which update "step" measures the rate |
@@ -140,7 +140,7 @@ class RewardEProp(EProp):
     | value_cost | c_V | 1 | 0.5 | weight of the value's error beside the policy's |
     | entropy | c_H | 1 | 0.0 | weight of the policy's entropy, a bonus at each choice |
 
-    Source: Bellec et al. 2020, equations 5 and 34-37.
+    Source: Bellec et al. 2020, equations 5, 36 and 37.
     """
 
     value: str = ""

@@ -39,8 +39,10 @@ def largest_difference(a: Gradients, b: Gradients) -> float:
 
 
 @pytest.mark.parametrize("reset", RESETS)
-@pytest.mark.parametrize("loss", ["softmax", "regression"])
-@pytest.mark.parametrize(("delays", "n_ref", "current"), [(True, 3, False), (False, 0, False), (True, 1, True)])
+@pytest.mark.parametrize(
+    ("loss", "delays", "n_ref", "current"),
+    [("softmax", True, 3, False), ("regression", False, 0, False), ("regression", True, 1, True)],
+)
 def test_symmetric_eprop_is_the_derivative_of_the_cut_network(
     reset: str, loss: str, delays: bool, n_ref: int, current: bool
 ) -> None:

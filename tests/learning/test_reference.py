@@ -10,6 +10,7 @@ import pytest
 
 import neuro
 from neuro.backend import Stimulus, Teacher
+from neuro.errors import DataError
 from neuro.graph import Graph
 from neuro.graph import reference as network
 from neuro.learning import EProp, Learner, attach, make_room, prepare, reference, sgd, with_weights
@@ -126,13 +127,16 @@ def test_two_calls_are_one_call() -> None:
     graph = plastic(net(5, delays=False), EProp(update="step", lr=1e-4, feedback="adaptive", feedback_decay=1e-3))
     u, told = stimulus(graph), teacher("softmax")
     program = Learner(graph)
-    for k in range(2):
-        program.learn(u.select(k, k + 1), _sample(told, k))
+    program.learn(u.select(0, 1), _sample(told, 0))
+    program = Learner(program.graph, program.feedback)
+    program.learn(u.select(1, 2), _sample(told, 1))
     once = Learner(graph)
     found = once.learn(u, told)
     assert program.graph.sha256 == found.graph.sha256 == once.graph.sha256 != graph.sha256
     assert same(program.feedback, once.feedback)
     assert not same(program.feedback, prepare(graph).feedback)
+    with pytest.raises(DataError, match=r"learn: feedback does not fit the graph \(got \{'lif/y': \(4, 3\)\}; need"):
+        Learner(graph, {"lif/y": np.zeros((4, 3))})
 
 
 def _line(delay: int, update: str) -> Graph:
@@ -195,3 +199,15 @@ def test_adaptive_feedback_follows_the_readout() -> None:
         np.add.at(moved, (c.post, c.pre), c.weight - before.weight[c.name])
         assert np.abs(moved).max() > 1e-3
         assert np.array_equal(program.feedback[f"{c.source}/y"], (before.feedback[f"{c.source}/y"] + moved) * 0.75)
+
+
+def test_rules_of_different_updates_share_a_graph() -> None:
+    graph = attach(net(9), EProp(), ["in->lif"])
+    graph = attach(graph, EProp(update="episode", lr=1e-3), ["lif->y"])
+    nobody = graph.projections_to("y")[0]
+    silent = replace(nobody, name="nobody", pre=[], post=[], weight=[], delay=[])
+    graph = make_room(replace(graph, projections=(*graph.projections, silent)))[0]
+    found = learn(graph, stimulus(graph, batch=3), teacher("softmax", batch=3))
+    changed = [c.name for c, old in zip(found.graph.projections, graph.projections, strict=True) if c != old]
+    assert changed == ["lif->y"] and found.n_updates["lif->y"] > 10
+    assert list(found.gradient) == ["in->lif"] and np.abs(found.gradient["in->lif"]).max() > 1e-3
