@@ -17,12 +17,12 @@ from neuro import kernels
 from neuro.engine import kernel as engine
 from neuro.engine.call import Signals, check_signals
 from neuro.engine.layout import Field, check_arrays, check_range, pointer, structure
-from neuro.graph import ALIF, LI
+from neuro.graph import ALIF, LI, decay
 from neuro.learning import trails as ways
 from neuro.learning.layout import PAD, Group, Places, adapts
 from neuro.learning.local import FloatArray
 from neuro.learning.plan import Plan, Site
-from neuro.learning.rules import UPDATES, EProp, RewardEProp
+from neuro.learning.rules import STDP, UPDATES, EProp, RewardSTDP
 from neuro.learning.trails import Judge, Trail, Trails
 
 _RESET_CODE = {"threshold": 0, "adaptive": 1, "zero": 2}
@@ -61,11 +61,17 @@ _Site = _struct(
     "n: first size when at_sum; d: lr grid rate_reg rate_target; p: start stop low high bias n_changes; n: follows width; d: keep; "
     "p: pre",
 )
+_Pairs = _struct(
+    "_Pairs",
+    "n: first size window factor at_e pending first_link n_links; "
+    "d: lr grid a_plus a_minus decay_minus decay_e w_min w_max mu_plus mu_minus baseline; "
+    "p: start stop low high n_changes back_row back_error back_at",
+)
 _Net = _struct(
     "_Net",
     "n: n_inputs n_neurons n_targets n_columns n_slots history span tile n_windows n_errors n_places n_trail n_pending "
-    "n_populations n_links n_judges n_trails n_sites; "
-    "p: population link judge trail site decay reach dense w feedback",
+    "n_populations n_links n_judges n_trails n_sites n_pairs; "
+    "p: population link judge trail site pairs decay reach dense w feedback",
 )
 _State = _struct("_State", "p: v a z wait input sent n_sent windows psi cut error trails gradient pending")
 _Signals = _struct(
@@ -114,6 +120,7 @@ class Net:
     n_changes: dict[str, NDArray[np.int64]]
     _held: list[Any] = field(default_factory=list)
     _c: Any = None
+    _pairs: Any = None
 
     @property
     def online(self) -> bool:
@@ -191,21 +198,24 @@ def _net(net: Net) -> Any:
     base, places, found = net.places.engine, net.places, net.trails
     receivers = (*net.plan.graph.neurons, *net.plan.graph.readouts)
     trails, n_trail, n_pending, sums = _trail_structures(net)
-    sites = [
-        _site(net, k, group, site, sums.get(k, -1)) for k, group in enumerate(places.groups) for site in group.sites
-    ]
+    pairs, n_trail, n_pending = _pair_structures(net, n_trail, n_pending)
+    net._pairs = (_Pairs * max(len(pairs), 1))(*pairs)
+    gradients = [(k, g, s) for k, g in enumerate(places.groups) for s in g.sites if not isinstance(s.rule, STDP)]
+    sites = [_site(net, group, site, sums.get(k, -1)) for k, group, site in gradients]
+    links = [link for c in places.links.values() for link in c]
     return _Net(
         base.n_inputs, base.n_neurons, base.n_targets, places.n_columns, base.n_slots, net.history, net.span, net.tile,
         len(places.decay), found.n_errors, places.n_places, n_trail, n_pending,
-        len(receivers), len(places.links), len(found.judges), len(trails), len(sites),
+        len(receivers), len(links), len(found.judges), len(trails), len(sites), len(pairs),
         _array(net, _Population, [_population(net, p) for p in receivers]),
         _array(net, _Link, [
             _Link(x.first_source, x.n_sources, x.delay, _keep(net, x.row), _keep(net, x.target), _keep(net, x.place))
-            for x in places.links
+            for x in links
         ]),
         _array(net, _Judge, [_judge(net, judge, column) for judge, column in found.judges.items()]),
         _array(net, _Trail, trails),
         _array(net, _Site, sites),
+        ctypes.addressof(net._pairs),
         _keep(net, places.decay), _keep(net, places.reach), _keep(net, places.dense), pointer(net.w), pointer(net.feedback),
     )  # fmt: skip
 
@@ -267,12 +277,11 @@ def _trail(net: Net, group: Group, t: Trail, moves: bool, at: dict[str, int], pe
     )  # fmt: skip
 
 
-def _site(net: Net, k: int, group: Group, site: Site, at_sum: int) -> Any:
+def _site(net: Net, group: Group, site: Site, at_sum: int) -> Any:
     graph, places, rule = net.plan.graph, net.places, site.rule
     assert isinstance(rule, EProp)
     size = graph.population(site.target).size
-    low, high = np.zeros(size), np.zeros(size)
-    low[site.post], high[site.post] = site.low, site.high  # all synapses of a target have the same
+    low, high = _bounds(size, site)
     key = f"{site.source}/{site.target}"
     follows = net.trails.feedback[key] if key in net.plan.adaptive else -1
     width = net.plan.feedback[key].shape[1] if follows >= 0 else 0
@@ -285,6 +294,58 @@ def _site(net: Net, k: int, group: Group, site: Site, at_sum: int) -> Any:
         _keep(net, places.start[site.key]), _keep(net, places.stop[site.key]), _keep(net, low), _keep(net, high),
         bias, pointer(net.n_changes[site.key]), follows, width, 1 - net.plan.adaptive[key] if fades else 1.0,
         _keep(net, places.pre),
+    )  # fmt: skip
+
+
+def _bounds(size: int, site: Site) -> tuple[FloatArray, FloatArray]:
+    """Return the bounds of each target's weights: all synapses of a target have the same."""
+    low, high = np.zeros(size), np.zeros(size)
+    low[site.post], high[site.post] = site.low, site.high
+    return low, high
+
+
+def _pair_structures(net: Net, n_trail: int, n_pending: int) -> tuple[list[Any], int, int]:
+    """Return the structures of the sites that learn by STDP, and how many numbers and pending records are kept with theirs."""
+    made = []
+    for group in net.places.groups:
+        for site in group.sites if isinstance(group.rule, STDP) else ():
+            made.append(_pairs(net, group, site, n_trail - group.first_place, n_pending))
+            n_trail += group.n_places
+            n_pending += net.plan.graph.population(group.target).size
+    return made, n_trail, n_pending
+
+
+def take_baselines(net: Net) -> None:
+    """Let the kernel have the baselines of the rules of `net.plan`, which change from sample to sample."""
+    structures(net)
+    rules = {site.key: site.rule for site in net.plan.sites}
+    keys = [site.key for group in net.places.groups for site in group.sites if isinstance(group.rule, STDP)]
+    for k, key in enumerate(keys):
+        net._pairs[k].baseline = getattr(rules[key], "baseline", 0.0)
+
+
+def _pairs(net: Net, group: Group, site: Site, at_e: int, pending: int) -> Any:
+    graph, places, rule = net.plan.graph, net.places, site.rule
+    assert isinstance(rule, STDP)
+    size = graph.population(site.target).size
+    low, high = _bounds(size, site)
+    names = list(places.links)
+    first_link = sum(len(places.links[name]) for name in names[: names.index(site.key)])
+    rewarded = isinstance(rule, RewardSTDP)
+    factor = 0 if not rewarded else 2 if rule.needs_signal else 1
+    mu_plus, mu_minus = (1.0, 1.0) if rule.bounds == "soft" else (rule.mu_plus, rule.mu_minus)
+    back = (
+        ways.straight_back(net.plan, places, net.trails.judges, group)
+        if factor == 2
+        else (np.zeros(size + 1, np.int64), *ways.NONE)
+    )
+    return _Pairs(
+        places.engine.target[site.target], size, group.window, factor, at_e, pending, first_link, len(places.links[site.key]),
+        rule.lr, site.grid or 0.0, rule.a_plus, rule.a_minus, float(decay(rule.tau_minus_ms, graph.dt_ms)),
+        float(decay(rule.tau_e_ms, graph.dt_ms)) if isinstance(rule, RewardSTDP) else 0.0,
+        rule.w_min, rule.w_max, mu_plus, mu_minus, rule.baseline if isinstance(rule, RewardSTDP) else 0.0,
+        _keep(net, places.start[site.key]), _keep(net, places.stop[site.key]), _keep(net, low), _keep(net, high),
+        pointer(net.n_changes[site.key]), *(_keep(net, x) for x in back),
     )  # fmt: skip
 
 
@@ -374,7 +435,7 @@ def check_net(net: Net) -> None:
     if len(places.reach):
         farthest = -(base.n_slots - 1) * places.n_columns
         assert farthest <= places.reach.min() and places.reach.max() < places.n_columns, "reach"
-    for link in places.links:
+    for link in (link for c in places.links.values() for link in c):
         n = len(link.target)
         assert link.row.shape == (link.n_sources + 1,) and (np.diff(link.row) >= 0).all(), "link"
         assert link.row[0] == 0 and link.row[-1] == n == len(link.place) and 0 <= link.delay < base.n_slots, "link"
@@ -430,4 +491,7 @@ def check_call(
     for judge in net.trails.judges:
         size = net.plan.graph.population(judge.readout).size
         assert judge.kind != ways.TAUGHT or told.target.shape[2] == size or told.loss in ("none", "reward"), judge
-    assert not told.choose.any() or isinstance(net.plan.sites[0].rule, RewardEProp) or net.plan.actor, "choose"
+    actor = net.plan.actor
+    assert actor is None or not told.choose.any() or told.target.shape[2] == net.plan.graph.population(actor).size, (
+        "choose"
+    )
