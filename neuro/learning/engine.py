@@ -20,10 +20,11 @@ from neuro.engine import EngineBackend, EngineProgram
 from neuro.engine.call import Signals
 from neuro.engine.inputs import Inputs
 from neuro.graph import Graph
-from neuro.learning import baseline, kernel, layout
-from neuro.learning.kernel import Found, Net, Told
+from neuro.learning import baseline, kernel, layout, structures
+from neuro.learning.kernel import Found, Told
 from neuro.learning.local import FloatArray
 from neuro.learning.log import Log
+from neuro.learning.net import Net, make
 from neuro.learning.plan import prepare
 from neuro.learning.reference import Learner
 from neuro.learning.rules import RULES
@@ -69,7 +70,7 @@ class EngineLearner(Learner):
 
     def _new_net(self) -> Net:
         plan = replace(prepare(self.graph), feedback=self.feedback)
-        return kernel.make(plan, layout.lay_out(plan))
+        return make(plan, layout.lay_out(plan))
 
     def run(self, stimulus: Stimulus | StimulusStream, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
         """Run a batch with the present weights, which stay as they are."""
@@ -124,7 +125,7 @@ class _Run:
             self._some(self._state(n, last - first), first, last)
             if not net.plan.batched:
                 net.plan = baseline.after_sample(net.plan, self._found.reward[first], self._teacher.mask[first])
-                kernel.take_baselines(net)
+                structures.take_baselines(net)
         self._keep_found()
 
     def _state(self, room: int, n: int) -> dict[str, NDArray[Any]]:
