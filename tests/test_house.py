@@ -31,12 +31,13 @@ ORDER = {
     "recording": _RECORDING,
     "backend": _BACKEND,
     "engine": _ENGINE,
+    "learning": _TRAIN,
     "train": _TRAIN,
-    "recipe": _TRAIN | {"train"},
+    "recipe": _TRAIN | {"train", "learning"},
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
     "report": _TRAIN | {"metrics"},
-    "cli": _TRAIN | {"train", "recipe", "metrics", "report", "deploy", ""},
+    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", ""},
     "": _BASE | {"graph", "recording", "backend", "deploy"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.

@@ -1,0 +1,1 @@
+"""Change a graph's weights by local rules, in place of training."""
