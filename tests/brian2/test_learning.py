@@ -18,7 +18,7 @@ from neuro.errors import DataError, GraphError, UnsupportedError
 from neuro.graph import Builder, Graph, Projection
 from neuro.learning import STDP, EProp, Learner, RewardEProp, RewardSTDP, Rule, attach, learn, make_room
 from neuro_brian2 import Brian2Backend
-from tests.learning import nets
+from tests.learning import nets, test_stdp_task
 
 BATCH = 3
 MATRIX_TOLERANCE = 1e-13
@@ -131,6 +131,12 @@ def test_the_reward_of_a_choice_equals_the_reference() -> None:
     graph = by_spikes(RewardSTDP(w_max=4.0, mu_plus=1.0), "y")
     got = check(graph, nets.stimulus(graph, BATCH), choosing())
     assert {-1, 0, 1, 2} == set(got.action.ravel().tolist()) and sum(got.n_updates.values()) > 1000
+
+
+def test_a_whole_task_is_learned_as_by_the_reference() -> None:
+    stimulus, teacher = test_stdp_task.trials(1, 300)
+    got = check(test_stdp_task.network(1), stimulus, teacher)
+    assert test_stdp_task.right(got, teacher)[-60:].mean() >= test_stdp_task.CRITERION
 
 
 def test_errors_that_modulate_stdp_equal_the_reference() -> None:
