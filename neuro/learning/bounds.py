@@ -56,10 +56,11 @@ def bound(graph: Graph, p: FloatReceiver) -> FloatArray:
         s.u_step for c in graph.projections_to(p.name) if isinstance(s := graph.population(c.source), CurrentInput)
     ]
     room = np.maximum(2.0**53 * p.grid * min(steps, default=1.0) - fixed, 0.0)
-    grows = shares > 0
-    most = np.floor(np.divide(room, shares, out=np.zeros(p.size), where=grows) / p.grid) * p.grid
-    most = np.where(most * shares > room, most - p.grid, most)  # the quotient was rounded up
-    return np.where(grows, most, np.inf)
+    some = shares > 0
+    share = np.where(some, shares, 1.0)
+    most = np.floor(room / share / p.grid) * p.grid
+    over = most * share > room  # the quotient was rounded up
+    return np.where(some, np.where(over, most - p.grid, most), np.inf)
 
 
 def limits(
