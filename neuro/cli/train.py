@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from neuro.train import FitResult, Group, Score
 
 _TEST_SAMPLES = 2000
-"""Most samples of a test set that are scored after training; the line says how many of how many."""
+"""Most samples of a test set that are scored after training unless more are asked for; the line says how many of how many."""
 
 
 def train(
@@ -37,6 +37,9 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Seed of the run, in place of the recipe's.")
     ] = None,
+    test_samples: Annotated[
+        int, typer.Option("--test-samples", min=1, help="Most samples of the test set to score at the end.")
+    ] = _TEST_SAMPLES,
 ) -> None:
     """Train what a recipe describes; Ctrl-C ends it with a checkpoint that --resume goes on from.
 
@@ -76,7 +79,7 @@ def train(
         if result.stopped == "interrupted":
             say(f"interrupted after step {result.iterations}; nothing is lost. Go on with: --resume", err=True)
             raise typer.Exit(130)
-        test, limit = _test(chosen, task, result, group)
+        test, limit = _test(chosen, task, result, group, test_samples)
     if group.chief:
         _sum_up(chosen, task, result, folder, test, limit)
 
@@ -95,12 +98,12 @@ def _plan(recipe: Recipe) -> str:
     return f"{net} on {recipe.task.name}, up to {t.iterations} steps of {t.batch} samples, seed {recipe.seed}"
 
 
-def _test(recipe: Recipe, task: Task, result: FitResult, group: Group) -> tuple[Score, int]:
+def _test(recipe: Recipe, task: Task, result: FitResult, group: Group, most: int) -> tuple[Score, int]:
     """Score a model on the test set, or the start of a large one; return the score and how many samples it is of."""
     from neuro.cli import console
     from neuro.train import evaluate
 
-    limit = min(task.sizes["test"] or _TEST_SAMPLES, _TEST_SAMPLES)
+    limit = min(task.sizes["test"] or most, most)
     batch = max(recipe.train.batch, 256)
     with console.progress("test") if group.chief else nullcontext() as tell:
         if tell is not None:
@@ -117,7 +120,7 @@ def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path, test: S
             f"best validation {100 * result.best.accuracy:.1f} % at step {result.best_iteration}; its weights are kept"
         )
     rate = "" if test.rate_hz is None else f", mean rate {test.rate_hz:.1f} Hz"
-    size = task.sizes["test"] or _TEST_SAMPLES
+    size = task.sizes["test"] or limit
     typer.echo(f"test {100 * test.accuracy:.1f} % of {test.n_decisions} decisions in {limit} of {size} samples{rate}")
     if recipe.model.kind in ("lsnn", "lif"):
         typer.echo(f"next: neuro export {folder} -o {folder / 'graph.h5'}")
