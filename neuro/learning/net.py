@@ -16,8 +16,8 @@ from neuro.learning.trails import Trails
 
 _TILE = 32
 """Most steps that the network is ahead of the eligibility (kMostTile)."""
-_TILE_BYTES = 2**18
-"""A tile of the filtered signals of all senders takes about so much at most: a fraction of the second cache."""
+_TILE_BYTES = 2**19
+"""A tile of the filtered signals of all senders takes about so much at most: half a second cache."""
 
 
 @dataclass(eq=False)
