@@ -72,8 +72,9 @@ test: check lava nest
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done
 
 # Not part of `make test`: what the sanitizers of g++ say of the kernels' tests.
-# The random graphs of the conformance suite are left out: under a sanitizer they take very long.
-KERNEL_TESTS := tests/train/test_kernel.py tests/engine/test_threads.py tests/engine/test_integer.py -k "not TestOver"
+# Random graphs are left out: under a sanitizer they take very long.
+KERNEL_TESTS := tests/train/test_kernel.py tests/engine/test_threads.py tests/engine/test_integer.py tests/learning/test_kernel.py \
+	-k "not TestOver and not random_nets"
 sanitize: .venv/installed
 	@tools/sanitize address $(KERNEL_TESTS)
 	@tools/sanitize thread $(KERNEL_TESTS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,15 @@ class EngineLearner(Learner):
     def run(self, stimulus: Stimulus | StimulusStream, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
         """Run a batch with the present weights, which stay as they are."""
         return EngineBackend(n_threads=self._n_threads).compile(self.graph).run(stimulus, record)
+
+    def run_to(
+        self,
+        path: str | Path,
+        stimulus: Stimulus | StimulusStream,
+        record: Record = Record(),  # noqa: B008  (Record is frozen)
+    ) -> Recording:
+        """Run a batch with the present weights and write its recording as it goes on; see `neuro.backend.StreamingProgram`."""
+        return EngineBackend(n_threads=self._n_threads).compile(self.graph).run_to(path, stimulus, record)
 
     def close(self) -> None:
         """Free the memory of samples; a closed program makes it anew if it is used again."""

@@ -16,8 +16,6 @@ from neuro.learning.trails import Trails
 
 _TILE = 32
 """Most steps that the network is ahead of the eligibility (kMostTile)."""
-_TILE_BYTES = 2**18
-"""A tile of the filtered signals of all senders takes about so much at most: a fraction of the second cache."""
 
 
 @dataclass(eq=False)
@@ -53,10 +51,7 @@ class Net:
     @property
     def tile(self) -> int:
         """Return how many steps the network is ahead of the eligibility."""
-        if self.online:
-            return 1
-        row = 8 * self.places.n_columns
-        return next((n for n in (_TILE, 16) if n * row <= _TILE_BYTES), 8)
+        return 1 if self.online else _TILE
 
     @property
     def span(self) -> int:

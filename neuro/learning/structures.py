@@ -35,12 +35,12 @@ _Link = _struct("_Link", "n: first_source n_sources delay; p: row target place")
 _Judge = _struct("_Judge", "n: kind first_target size column; d: scale; n: value delta; d: discount")
 _Trail = _struct(
     "_Trail",
-    "n: first size window mode adapts own sums neurons plain lag delay delta at_a at_bar at_f at_v at_sum pending feedback n_back; "
+    "n: first size group window mode adapts own sums neurons plain lag delay delta at_a at_bar at_f at_v at_sum pending feedback n_back; "
     "d: gamma kappa discount rate_reg rate_decay rate_target; p: row leak rho beta back_row back_error back_delay back_at",
 )
 _Site = _struct(
     "_Site",
-    "n: first size when at_sum; d: lr grid rate_reg rate_target; p: start stop low high bias n_changes; n: follows width; d: keep; "
+    "n: first size group when at_sum; d: lr grid rate_reg rate_target; p: start stop low high bias n_changes; n: follows width; d: keep; "
     "p: pre",
 )
 _Pairs = _struct(
@@ -82,8 +82,8 @@ def build(net: Net) -> Any:
     trails, n_trail, n_pending, sums = _trail_structures(net)
     pairs, n_trail, n_pending = _pair_structures(net, n_trail, n_pending)
     net.pairs = (_Pairs * max(len(pairs), 1))(*pairs)
-    gradients = [(k, g, s) for k, g in enumerate(places.groups) for s in g.sites if not isinstance(s.rule, STDP)]
-    sites = [_site(net, group, site, sums.get(k, -1)) for k, group, site in gradients]
+    gradients = [(k, s) for k, g in enumerate(places.groups) for s in g.sites if not isinstance(s.rule, STDP)]
+    sites = [_site(net, k, site, sums.get(k, -1)) for k, site in gradients]
     links = [link for c in places.links.values() for link in c]
     return _Net(
         base.n_inputs, base.n_neurons, base.n_targets, places.n_columns, base.n_slots, net.history, net.span, net.tile,
@@ -150,7 +150,7 @@ def _trail(net: Net, group: Group, t: Trail, moves: bool, at: dict[str, int], pe
     assert isinstance(rule, EProp)
     own = ways.per_target(graph, group)
     return _Trail(
-        net.places.engine.target[group.target], graph.population(group.target).size, group.window, t.mode,
+        net.places.engine.target[group.target], graph.population(group.target).size, t.group, group.window, t.mode,
         moves, group.own, t.sums, not group.sites[0].synapses.readout, group.plain, t.lag, t.delay, t.delta,
         at["a"], at["bar"], at["f"], at["v"], at["sum"], pending, t.feedback, t.n_back,
         rule.gamma, t.kappa, t.discount, rule.rate_reg, ways.rate_decay(graph, rule), ways.target_rate(graph, rule),
@@ -159,7 +159,7 @@ def _trail(net: Net, group: Group, t: Trail, moves: bool, at: dict[str, int], pe
     )  # fmt: skip
 
 
-def _site(net: Net, group: Group, site: Site, at_sum: int) -> Any:
+def _site(net: Net, group: int, site: Site, at_sum: int) -> Any:
     graph, places, rule = net.plan.graph, net.places, site.rule
     assert isinstance(rule, EProp)
     size = graph.population(site.target).size
@@ -171,7 +171,7 @@ def _site(net: Net, group: Group, site: Site, at_sum: int) -> Any:
     fades = follows >= 0 and last == site.key
     bias = pointer(net.bias[site.target]) if site.source is None else None
     return _Site(
-        places.engine.target[site.target], size, UPDATES.index(rule.update), at_sum,
+        places.engine.target[site.target], size, group, UPDATES.index(rule.update), at_sum,
         rule.lr, site.grid or 0.0, rule.rate_reg, ways.target_rate(graph, rule),
         _keep(net, places.start[site.key]), _keep(net, places.stop[site.key]), _keep(net, low), _keep(net, high),
         bias, pointer(net.n_changes[site.key]), follows, width, 1 - net.plan.adaptive[key] if fades else 1.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from neuro.backend import LearningProgram, run
+from neuro.engine import EngineBackend
 from neuro.engine import kernel as engine_kernel
 from neuro.errors import DataError, GraphError
 from neuro.graph import LI, Graph
-from neuro.learning import STDP, UPDATES, EProp, Learner, RewardSTDP, attach, make_room
+from neuro.learning import RULES, STDP, UPDATES, EProp, Learner, RewardSTDP, attach, make_room
 from neuro.learning import engine as engine_learning
-from neuro.learning.engine import EngineLearner
+from neuro.learning.engine import EngineLearner, LearningEngine
+from neuro.recording import load
 from tests.learning.nets import net, plastic, stimulus, teacher
 from tests.learning.random_nets import Case, cases
 
@@ -263,6 +266,23 @@ def test_a_program_is_a_learning_program_and_runs_its_new_weights() -> None:
     assert before.graph_sha256 == graph.sha256 != program.graph.sha256 == learned.graph.sha256
     assert program.run(stimulus(graph)).spikes == run(learned.graph, stimulus(graph), "reference").spikes
     program.close()
+
+
+def test_the_engine_compiles_a_graph_with_rules_to_a_program_that_learns() -> None:
+    graph = plastic(net(15))
+    backend = LearningEngine(n_threads=2)
+    assert backend.capabilities.plasticity == set(RULES) and not EngineBackend.capabilities.plasticity
+    assert isinstance(backend.compile(graph), LearningProgram)
+    assert not isinstance(backend.compile(net(15)), LearningProgram)
+    recording = run(graph, stimulus(graph), backend)
+    assert recording.spikes == run(graph, stimulus(graph), "reference").spikes
+
+
+def test_a_run_to_a_file_is_that_in_memory(tmp_path: Path) -> None:
+    graph = plastic(net(15))
+    run(graph, stimulus(graph), LearningEngine(), to=tmp_path / "run.h5")
+    expected = run(graph, stimulus(graph), "reference").spikes
+    assert sum(len(e) for e in expected.values()) > 40 and load(tmp_path / "run.h5").spikes == expected
 
 
 def test_what_does_not_fit_is_refused() -> None:

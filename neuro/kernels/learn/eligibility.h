@@ -19,12 +19,14 @@ namespace {
 enum Mode : std::int64_t { kFiltered = 0, kDirect = 1, kReward = 2 };
 enum Feedback : std::int64_t { kOwnError = 0, kSparse = 1, kDense = 2, kRate = 3 };
 
+enum What : std::int32_t { kAll, kOnlyV, kOnlyLearn };  // of all; eps_v alone goes on; eps_v and eps_a stand still
+
 struct Touch {
     const double* x;    // the row of the window that is read
     Pending before;     // what happened since the last touch
     double psi, l, rho;  // l: learning signal of mode kDirect
     double keep, open;  // of eps_v, where synapses keep their own
-    bool alone;         // eps_v alone goes on
+    What what;
 };
 
 struct Places {         // arrays of some synapses of one neuron
@@ -32,6 +34,17 @@ struct Places {         // arrays of some synapses of one neuron
     double *a, *bar, *f, *v, *sum, *gradient;
     double beta;
 };
+
+// Apply what happened since the last touch.
+template <std::int64_t kMode>
+inline void learn(const Pending& p, Vector& f, Vector& bar, Vector& g) {
+    if (kMode == kReward) {
+        g += p.s * f;
+        f = p.c * f + p.m * bar;
+    }
+    g += p.q * bar;
+    bar = p.k * bar;
+}
 
 template <std::int64_t kMode, bool kAdapts, bool kSums, bool kOwn, bool kDenseRead, int kN>
 inline void run(const Touch* touch, std::int64_t n, const Places& at) {
@@ -46,12 +59,16 @@ inline void run(const Touch* touch, std::int64_t n, const Places& at) {
     }
     for (std::int64_t m = 0; m < n; ++m) {
         const Touch& o = touch[m];
+        if (kMode != kDirect && o.what == kOnlyLearn) {
+            for (int i = 0; i < kN; ++i) learn<kMode>(o.before, f[i], bar[i], g[i]);
+            continue;
+        }
         for (int i = 0; i < kN; ++i) {
             Vector x = fetch<kDenseRead>(o.x, at.reach + i * kWidth);
             if (kOwn) {
                 v[i] = o.keep * v[i] + o.open * x;
                 x = v[i];
-                if (o.alone) continue;
+                if (o.what == kOnlyV) continue;
             }
             Vector e;
             if (kAdapts) {
@@ -62,15 +79,11 @@ inline void run(const Touch* touch, std::int64_t n, const Places& at) {
                 e = o.psi * x;
             }
             if (kSums) sum[i] += e;
-            if (kMode == kReward) {
-                g[i] += o.before.s * f[i];
-                f[i] = o.before.c * f[i] + o.before.m * bar[i];
-            }
             if (kMode == kDirect) {
                 g[i] += o.l * e;
             } else {
-                g[i] += o.before.q * bar[i];
-                bar[i] = o.before.k * bar[i] + e;
+                learn<kMode>(o.before, f[i], bar[i], g[i]);
+                bar[i] += e;
             }
         }
     }
@@ -83,6 +96,8 @@ inline void run(const Touch* touch, std::int64_t n, const Places& at) {
         store(at.gradient + i * kWidth, g[i]);
     }
 }
+
+constexpr std::int64_t kWorth = 2;  // touches from which on it is worth a look whether they change anything
 
 // Tell whether kN vectors of synapses remember nothing and nothing has come up to the last touch: no touch changes them.
 template <std::int64_t kMode, bool kAdapts, bool kDenseRead, int kN>
@@ -100,10 +115,10 @@ inline bool asleep(const Touch& last, const Places& at) {
 template <std::int64_t kMode, bool kAdapts, bool kSums, bool kOwn, int kN>
 inline void some(const Touch* touch, std::int64_t n, const Places& at, bool dense, bool plain) {
     if (dense) {
-        if (!kOwn && plain && asleep<kMode, kAdapts, true, kN>(touch[n - 1], at)) return;
+        if (!kOwn && plain && n > kWorth && asleep<kMode, kAdapts, true, kN>(touch[n - 1], at)) return;
         run<kMode, kAdapts, kSums, kOwn, true, kN>(touch, n, at);
     } else {
-        if (!kOwn && plain && asleep<kMode, kAdapts, false, kN>(touch[n - 1], at)) return;
+        if (!kOwn && plain && n > kWorth && asleep<kMode, kAdapts, false, kN>(touch[n - 1], at)) return;
         run<kMode, kAdapts, kSums, kOwn, false, kN>(touch, n, at);
     }
 }
@@ -179,7 +194,7 @@ inline std::int64_t list(const LearnCall& c, const NeuroLearnTrail& t, const Sam
         p.k *= t.kappa;
         if (touches || t.own) {
             const std::uint8_t what = t.neurons ? *cut : std::uint8_t{kGoesOn};
-            touch[n++] = Touch{row, p, slope, l, t.rho[j], what == kGoesOn ? t.leak[j] : 0.0, what == kHeld ? 0.0 : 1.0, !touches};
+            touch[n++] = Touch{row, p, slope, l, t.rho[j], what == kGoesOn ? t.leak[j] : 0.0, what == kHeld ? 0.0 : 1.0, touches ? kAll : kOnlyV};
         }
         if (touches) p = kNothing;
         else p.r *= t.rho[j];
@@ -187,10 +202,9 @@ inline std::int64_t list(const LearnCall& c, const NeuroLearnTrail& t, const Sam
         row += net.n_columns, psi += net.n_neurons, cut += net.n_neurons, delta += net.n_errors;
     }
     if (flush == neuro::kLast && t.mode == kReward && t.delay == 0) gate(*delta, p);
-    if (flush && (p.q != 0.0 || p.s != 0.0)) {  // nothing comes, eps_v and eps_a stand still
+    if (flush && (p.q != 0.0 || p.s != 0.0)) {
         const double r = p.r;
-        p.r = 1.0;
-        touch[n++] = Touch{row - net.n_columns, p, 0.0, 0.0, 1.0, 1.0, 0.0, false};
+        touch[n++] = Touch{row - net.n_columns, p, 0.0, 0.0, 0.0, 0.0, 0.0, kOnlyLearn};
         p = kNothing;
         p.r = r;
     }

@@ -45,6 +45,8 @@ const LearnKernels* kernels(std::int64_t instructions) {
     return instructions == 0 ? &neuro::learn_baseline : nullptr;
 }
 
+constexpr std::int64_t kChunk = 8;  // neurons whose synapses are advanced and changed in one go: they stay in the first cache
+
 enum When : std::int64_t { kBatch = 0, kEpisode = 1, kStep = 2 };
 
 // Some steps of one sample, as one of n_parts threads sees them.
@@ -78,34 +80,46 @@ class Sequence {
     void learn(std::int64_t from, std::int64_t to, bool end) {
         const FlushScope flush_to_zero;
         const NeuroLearnNet& net = c_.net;
-        std::int64_t longest = 0;
+        const bool changes = online_ && !end;
+        std::int64_t longest = changes ? 1 : 0;  // what follows the weights fades at every step
         for (std::int64_t k = 0; k < net.n_trails; ++k) {
             const Range r = due(net.trail[k], from, to, end);
             longest = std::max(longest, end ? r.to - r.from + 1 : r.to - r.from);  // the last flush may need no step
         }
         for (std::int64_t done = 0; done < longest; done += kMostTile) {
-            const auto part_of = [&](std::int64_t k) {
-                const Range r = due(net.trail[k], from, to, end);
-                return Range{r.from + done, std::min(r.to, r.from + done + kMostTile)};
-            };
             for (std::int64_t k = 0; part_ == 0 && k < net.n_trails; ++k) {
-                const Range r = part_of(k);
+                const Range r = round(k, from, to, end, done);
                 if (!r.empty()) do_.signals(c_, b_, k, r.from, r.to, to - 1, signal(k));
             }
             barrier_.wait();
-            for (std::int64_t k = 0; k < net.n_trails; ++k) {
-                const Range r = part_of(k), mine = share(net.trail[k].size);
-                const bool last = end && r.to == to && (done == 0 || r.from < to);  // once
-                const neuro::Flush flush = last ? neuro::kLast : online_ ? neuro::kNow : neuro::kWait;
-                if (!r.empty() || last) do_.trails(c_, b_, k, mine.from, mine.to, r.from, r.to, to - 1, signal(k), flush);
+            for (std::int64_t k = 0, next; k < net.n_trails; k = next) {
+                for (next = k; next < net.n_trails && net.trail[next].group == net.trail[k].group;) ++next;
+                const Range mine = share(net.trail[k].size);
+                for (std::int64_t j = mine.from; j < mine.to; j += kChunk) {
+                    const Range some{j, std::min(mine.to, j + kChunk)};
+                    for (std::int64_t i = k; i < next; ++i) advance(i, some, round(i, from, to, end, done), to, end, done);
+                    if (changes) update(kStep, true, net.trail[k].group, some);
+                }
             }
             barrier_.wait();
         }
     }
 
+    // The steps of a trail that are due in one round of `learn`.
+    Range round(std::int64_t k, std::int64_t from, std::int64_t to, bool end, std::int64_t done) const {
+        const Range r = due(c_.net.trail[k], from, to, end);
+        return {r.from + done, std::min(r.to, r.from + done + kMostTile)};
+    }
+
+    void advance(std::int64_t k, Range neurons, Range steps, std::int64_t to, bool end, std::int64_t done) const {
+        const bool last = end && steps.to == to && (done == 0 || steps.from < to);  // once
+        const neuro::Flush flush = last ? neuro::kLast : online_ ? neuro::kNow : neuro::kWait;
+        if (!steps.empty() || last) do_.trails(c_, b_, k, neurons.from, neurons.to, steps.from, steps.to, to - 1, signal(k), flush);
+    }
+
     // Let all STDP synapses take step t; the readouts' weights, which they may learn by, are still those of the step.
-    void pair(std::int64_t t) {
-        if (c_.net.n_pairs == 0) return;
+    void pair(std::int64_t t) const {
+        const neuro::IeeeScope ieee;
         barrier_.wait();
         for (std::int64_t k = 0; k < c_.net.n_pairs; ++k) {
             const Range mine = share(c_.net.pairs[k].size);
@@ -114,7 +128,14 @@ class Sequence {
         barrier_.wait();
     }
 
-    void update(std::int64_t when, bool fade) {
+    void update(std::int64_t when, bool fade, std::int64_t group, Range neurons) const {
+        for (std::int64_t k = 0; k < c_.net.n_sites; ++k) {
+            const NeuroLearnSite& site = c_.net.site[k];
+            if (site.when == when && site.group == group) do_.update(c_, b_, k, neurons.from, neurons.to, fade);
+        }
+    }
+
+    void update_all(std::int64_t when, bool fade) const {
         for (std::int64_t k = 0; k < c_.net.n_sites; ++k) {
             const Range mine = share(c_.net.site[k].size);
             if (c_.net.site[k].when == when) do_.update(c_, b_, k, mine.from, mine.to, fade);
@@ -128,8 +149,8 @@ class Sequence {
             const Range mine = share(c_.net.site[k].size);
             if (c_.net.site[k].at_sum >= 0) do_.rates(c_, b_, k, mine.from, mine.to);
         }
-        if (online_) update(kStep, false);
-        update(kEpisode, true);
+        if (online_) update_all(kStep, false);
+        update_all(kEpisode, true);
     }
 
     void tile(std::int64_t from, std::int64_t to) {
@@ -141,12 +162,8 @@ class Sequence {
             const FlushScope flush_to_zero;
             do_.filter(c_, b_, from, to);
         }
+        if (c_.net.n_pairs) pair(from);
         learn(from, to, false);
-        if (online_) {
-            const neuro::IeeeScope ieee;
-            pair(from);
-            update(kStep, true);
-        }
     }
 
   public:

@@ -36,7 +36,7 @@ struct NeuroLearnJudge {           // some columns of errors: what is said of a 
 };
 
 struct NeuroLearnTrail {           // what the learning synapses into one population keep, for one way (kappa, delay) to the readouts
-    std::int64_t first, size;      // its targets
+    std::int64_t first, size, group;       // its targets; which synapses, as in NeuroLearnSite; those of one group lie side by side
     std::int64_t window;           // which window they read
     std::int64_t mode;             // Mode
     std::int64_t adapts, own, sums;  // 0 or 1: keep eps_a; eps_v; the sum of e
@@ -58,7 +58,7 @@ struct NeuroLearnTrail {           // what the learning synapses into one popula
 };
 
 struct NeuroLearnSite {            // synapses from one projection, or biases: what changes their weights
-    std::int64_t first, size, when;        // its targets; When
+    std::int64_t first, size, group, when; // its targets; When
     std::int64_t at_sum;           // where sums of e begin, minus the first place; -1: none are kept
     double lr, grid;               // grid 0: none
     double rate_reg, rate_target;

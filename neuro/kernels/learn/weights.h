@@ -25,21 +25,34 @@ inline double within(double low, double x, double high) {
     return x > high ? high : x;
 }
 
-// w <- w - lr g, clipped, and rounded half to even; g becomes the change. Return how many weights changed. Adding 0 turns -0 into 0, as
-// the graph does.
-template <bool kOnGrid>
+// w <- w - lr g, clipped, and rounded half to even; g becomes 0, or the change if that is kept. Return how many weights changed.
+// Adding 0 turns -0 into 0, as the graph does. The grid is a power of two: to multiply by its inverse is to divide by it.
+template <bool kOnGrid, bool kKeeps>
 std::int64_t descend(double* __restrict w, double* __restrict g, std::int64_t n, double lr, double grid, double low, double high) {
+    const double inverse = 1.0 / grid;
     std::int64_t changed = 0;
 #pragma GCC ivdep
     for (std::int64_t s = 0; s < n; ++s) {
         double now = within(low, w[s] - lr * g[s], high);
-        if (kOnGrid) now = within(low, __builtin_rint(now / grid) * grid, high);
+        if (kOnGrid) now = within(low, __builtin_rint(now * inverse) * grid, high);
         now += 0.0;
-        g[s] = now - w[s];
         changed += now != w[s];
+        g[s] = kKeeps ? now - w[s] : 0.0;
         w[s] = now;
     }
     return changed;
+}
+
+template <bool kKeeps>
+std::int64_t descend(const NeuroLearnSite& site, std::int64_t j, double* w, double* g, std::int64_t n) {
+    return site.grid > 0.0 ? descend<true, kKeeps>(w, g, n, site.lr, site.grid, site.low[j], site.high[j])
+                           : descend<false, kKeeps>(w, g, n, site.lr, site.grid, site.low[j], site.high[j]);
+}
+
+inline bool any_gradient(const double* g, std::int64_t n) {
+    std::int64_t found = 0;
+    for (std::int64_t s = 0; s < n; ++s) found |= g[s] != 0.0;
+    return found != 0;
 }
 
 inline void change(const LearnCall& c, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, bool fade) {
@@ -50,13 +63,14 @@ inline void change(const LearnCall& c, std::int64_t b, std::int64_t k, std::int6
         const std::int64_t from = site.from[j], n = site.to[j] - from;
         double* const g = x.gradient + from;
         double* const row = site.follows < 0 ? nullptr : c.net.feedback + site.follows + j * site.width;
-        site.n_changes[j] += site.grid > 0.0 ? descend<true>(w + from, g, n, site.lr, site.grid, site.low[j], site.high[j])
-                                             : descend<false>(w + from, g, n, site.lr, site.grid, site.low[j], site.high[j]);
-        if (row) {  // adaptive feedback takes what the weights into a readout unit change by
-            for (std::int64_t s = 0; s < n; ++s) row[site.pre[from + s]] += g[s];
-            for (std::int64_t i = 0; fade && i < site.width; ++i) row[i] *= site.keep;
+        if (any_gradient(g, n)) {
+            site.n_changes[j] += row ? descend<true>(site, j, w + from, g, n) : descend<false>(site, j, w + from, g, n);
+            for (std::int64_t s = 0; row && s < n; ++s) {  // adaptive feedback takes what the weights into a readout unit change by
+                row[site.pre[from + s]] += g[s];
+                g[s] = 0.0;
+            }
         }
-        __builtin_memset(g, 0, static_cast<std::size_t>(n) * sizeof(double));
+        for (std::int64_t i = 0; row && fade && i < site.width; ++i) row[i] *= site.keep;
         if (site.bias) site.bias[j] = w[from];
     }
 }
