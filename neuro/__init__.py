@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         save,
         to_grid,
     )
+    from neuro.learning import learn
     from neuro.recording import Events, Recording
 
 __version__ = "0.1.0"
@@ -74,6 +75,7 @@ __all__ = [
     "WorkerError",
     "__version__",
     "int_projections",
+    "learn",
     "load",
     "placement",
     "quantize",
@@ -85,6 +87,7 @@ __all__ = [
 _ROOM_OF = {
     "placement": "deploy",
     "quantize": "deploy",
+    "learn": "learning",
     "int_projections": "graph",
     "IntProjection": "graph",
     "IntLIF": "graph",

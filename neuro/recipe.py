@@ -15,22 +15,16 @@ Only [task] with its name has to be there. Nothing here loads torch.
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from neuro import tasks
+from neuro._recipes import TaskConfig, general_problems, line, parse, read, read_task, table_problems, toml
 from neuro.errors import RecipeError, nearest
 from neuro.tasks.parameters import Problem
 from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["PROFILES", "Recipe", "TaskConfig", "load", "loads"]
 
@@ -41,14 +35,6 @@ PROFILES = ("loihi1", "loihi2")
 OFF = "off"
 """`quantize = "off"` is a float network, as without the key: for the command line, which cannot take a key away."""
 _Config = TypeVar("_Config", ModelConfig, TrainConfig, DeepRConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskConfig:
-    """Which task, and its parameters with every default filled in."""
-
-    name: str
-    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +87,11 @@ class Recipe:
             "train": asdict(self.train),
             "deep_r": asdict(self.deep_r),
         }
-        lines = [f"name = {_toml(self.name)}", f"seed = {self.seed}"]
-        lines += [f"{key} = {_toml(getattr(self, key))}" for key in ("quantize", "start") if getattr(self, key)]
+        lines = [f"name = {toml(self.name)}", f"seed = {self.seed}"]
+        lines += [f"{key} = {toml(getattr(self, key))}" for key in ("quantize", "start") if getattr(self, key)]
         for title, table in tables.items():
             lines += ["", f"[{title}]"]
-            lines += [f"{key} = {_toml(value)}" for key, value in table.items() if value is not None]
+            lines += [f"{key} = {toml(value)}" for key, value in table.items() if value is not None]
         return "\n".join(lines) + "\n"
 
 
@@ -118,21 +104,7 @@ def load(path: str | Path) -> Recipe:
         The file is missing, is not TOML, or has unknown tables or keys, wrong types or values out of range: all of these are
         reported at once, each with its file, table and key, what it got, what it needs, and for a name the nearest known one.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "recipe.toml"
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as err:
-        raise RecipeError(
-            f"{path}: recipe not found (got no such file; need a TOML file). {_near(path)}".rstrip()
-        ) from err
-    except UnicodeDecodeError as err:
-        raise RecipeError(
-            f"{path}: not text (got byte 0x{err.object[err.start]:02x}; need UTF-8). Save it as UTF-8."
-        ) from err
-    except OSError as err:
-        raise RecipeError(f"{path}: unreadable (got '{err.strerror}'; need a readable file). Check the path.") from err
+    path, text = read(path)
     return loads(text, where=str(path), name=path.resolve().parent.name or "run", folder=path.parent)
 
 
@@ -155,13 +127,16 @@ def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Pat
     RecipeError
         As `load`.
     """
-    try:
-        given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as err:
-        raise RecipeError(f"{where}: not TOML (got '{err}'; need valid TOML). Mend that line.") from err
+    given = parse(text, where)
+    for table in ("rule", "learn"):
+        if isinstance(given.get(table), dict):
+            raise RecipeError(
+                f"{where}: a recipe of local learning (got table '{table}'; need tables of training). Use it with: neuro learn."
+            )
     problems: list[str] = []
     tables = _tables(given, problems)
-    task = _task(tables["task"], problems)
+    task = read_task(tables["task"], problems)
+    problems += _task_problems(task)
     model = _config(ModelConfig, "model", tables["model"], problems)
     train = _config(TrainConfig, "train", tables["train"], problems)
     deep_r = _config(DeepRConfig, "deep_r", tables["deep_r"], problems)
@@ -190,19 +165,18 @@ def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Pat
 
 def _tables(given: dict[str, Any], problems: list[str]) -> dict[str, dict[str, Any]]:
     """Split a recipe into its tables, and note what is wrong outside them."""
-    known = ("name", "seed", "quantize", "start", *_TABLES)
-    for key, value in given.items():
-        if key not in known:
-            what = "unknown table" if isinstance(value, dict) else "unknown key"
-            problems.append(f"{what} (got '{key}'; need one of {', '.join(known)}). {nearest(key, known)}".rstrip())
-        elif key in _TABLES and not isinstance(value, dict):
-            problems.append(f"'{key}': wrong type (got {value!r}; need a table). Write [{key}] on a line of its own.")
-    name, seed = given.get("name", "run"), given.get("seed", 0)
-    if not isinstance(name, str) or not name.strip() or "/" in name or "\\" in name or name.startswith("."):
-        problems.append(f"'name': not a name (got {name!r}; need a string without slashes that starts with no dot).")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        problems.append(f"'seed': out of range (got {seed!r}; need a whole number, at least 0).")
+    problems += table_problems(given, ("name", "seed", "quantize", "start"), _TABLES) + general_problems(given)
     return {table: given[table] if isinstance(given.get(table), dict) else {} for table in _TABLES}
+
+
+def _task_problems(task: TaskConfig | None) -> list[str]:
+    """Note a task that cannot be trained: the loss is that of decisions."""
+    if task is None or task.name not in tasks.REGRESSIONS:
+        return []
+    return [
+        f"task 'name': a regression (got '{task.name}'; need a task with decisions, as BPTT minimises their cross-entropy). "
+        "Learn it by a local rule: neuro learn."
+    ]
 
 
 def _origin_problems(given: Mapping[str, Any], model: ModelConfig | None) -> list[str]:
@@ -225,52 +199,16 @@ def _origin_problems(given: Mapping[str, Any], model: ModelConfig | None) -> lis
     return problems
 
 
-def _task(table: dict[str, Any], problems: list[str]) -> TaskConfig | None:
-    params = dict(table)
-    name = params.pop("name", None)
-    if not isinstance(name, str):
-        got = "nothing" if name is None else repr(name)
-        problems.append(f"task 'name': no task (got {got}; need one of {', '.join(tasks.NAMES)}).")
-        return None
-    built, failures = tasks.check(name, params)
-    problems += [_line("task", failure) for failure in failures]
-    return None if failures else TaskConfig(name=name, params=asdict(built))
-
-
 def _config(kind: type[_Config], table: str, values: dict[str, Any], problems: list[str]) -> _Config | None:
     """Build one of the configs, and note its unknown keys as well as its values that are out of range."""
     known = [f.name for f in fields(kind)]
     unknown = [key for key in values if key not in known]
     for key in unknown:
         failure = Problem(key, "unknown key", f"'{key}'", f"one of {', '.join(known)}", nearest(key, known))
-        problems.append(_line(table, failure))
+        problems.append(line(table, failure))
     try:
         built = kind(**{key: value for key, value in values.items() if key in known})
     except RecipeError as err:
         problems += str(err).splitlines()
         return None
     return None if unknown else built
-
-
-def _line(table: str, problem: Problem) -> str:
-    return str(problem).replace(problem.key, f"{table} '{problem.key}'", 1)
-
-
-def _near(path: Path) -> str:
-    """Point at the recipes that do exist beside a missing one."""
-    folder = path.parent.parent if path.name == "recipe.toml" else path.parent
-    found = {str(p.parent): p for p in sorted(folder.glob("*/recipe.toml"))} if folder.is_dir() else {}
-    return nearest(str(path.parent if path.name == "recipe.toml" else path), found)
-
-
-def _toml(value: object) -> str:
-    """Write a value as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    raise AssertionError(f"no TOML for {value!r}")

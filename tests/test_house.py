@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ROOT / "backends"
 
 # A room may import itself and the rooms named here (DESIGN.md, section 1).
-_BASE = {"errors", "seeds", "_hdf5"}
+_BASE = {"errors", "seeds", "_hdf5", "_runs"}
 _RECORDING = _BASE | {"graph"}
 _BACKEND = _RECORDING | {"recording"}
 _ENGINE = _BACKEND | {"backend", "kernels"}
@@ -26,19 +26,21 @@ ORDER = {
     "seeds": {"errors"},
     "kernels": {"errors"},
     "_hdf5": {"errors"},
+    "_runs": {"errors"},
     "graph": _BASE,
     "tasks": _BASE,
+    "_recipes": {"errors", "tasks"},
     "recording": _RECORDING,
     "backend": _BACKEND,
     "engine": _ENGINE,
     "train": _TRAIN,
-    "learning": _TRAIN,
-    "recipe": _TRAIN | {"train", "learning"},
+    "learning": _TRAIN | {"_recipes"},
+    "recipe": _TRAIN | {"train", "_recipes"},
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
     "report": _TRAIN | {"metrics"},
     "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", ""},
-    "": _BASE | {"graph", "recording", "backend", "deploy"},  # neuro/__init__.py itself
+    "": _BASE | {"graph", "recording", "backend", "deploy", "learning"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
 CONTRACT = {"errors", "graph", "recording", "backend"}

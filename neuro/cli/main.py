@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from neuro import __version__
-from neuro.cli import backends, check, compare, diff, export, quantize, run, show, train
+from neuro.cli import backends, check, compare, diff, export, learn, quantize, run, show, train
 from neuro.errors import NeuroError
 
 EXIT_PROBLEM, EXIT_MISSING = 2, 3
@@ -79,6 +79,7 @@ def _root(
 
 
 app.command("train")(train.train)
+app.command("learn")(learn.learn)
 app.command("export")(export.export)
 app.command("show")(show.show)
 app.command("run")(run.run)

@@ -4,22 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from neuro import recipe
 from neuro.cli import options
 from neuro.errors import RecipeError
-from neuro.recipe import Recipe
 
 
-def override(path: Path, settings: Iterable[str], seed: int | None = None) -> Recipe:
+class Written(Protocol):
+    """A recipe of any kind."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+
+    def to_toml(self) -> str:
+        """Write it out whole."""
+        ...
+
+
+T = TypeVar("T", bound=Written, covariant=True)
+
+
+class Reader(Protocol[T]):
+    """Who reads recipes of a kind: `neuro.recipe`, `neuro.learning.recipe`."""
+
+    def load(self, path: str | Path) -> T: ...
+    def loads(self, text: str, where: str = ..., name: str = ..., folder: str | Path = ...) -> T: ...
+
+
+def override(
+    path: Path, settings: Iterable[str], seed: int | None, reader: Reader[T], example: str = "train.lr=0.01"
+) -> T:
     """Read a recipe and set keys of it: "train.lr=0.01", or "name=mine".
 
-    The recipe is written out whole, the lines of these keys are replaced, and it is read again: so a change is held to the same
+    reader: who reads its kind of recipe. example: of a setting, for messages. The recipe is written out whole, the lines of these keys are replaced, and it is read again: so a change is held to the same
     rules as the file. Values are TOML; what is not TOML is text.
     Raises: RecipeError for a bad recipe, a setting that is no KEY=VALUE, an unknown key, a value out of range.
     """
-    base = recipe.load(path)
-    changes = options.pairs(settings, "--set", "train.lr=0.01")
+    base = reader.load(path)
+    changes = options.pairs(settings, "--set", example)
     if seed is not None:
         if "seed" in changes:
             raise RecipeError("--seed: given twice (got --seed and --set seed; need one). Leave one out.")
@@ -35,11 +59,11 @@ def override(path: Path, settings: Iterable[str], seed: int | None = None) -> Re
         for table, lines in tables.items()
     )
     where = f"{path} with {', '.join(f'{k}={v}' for k, v in changes.items())}"
-    return recipe.loads(text, where=where, name=base.name, folder=base.folder)
+    return reader.loads(text, where=where, name=base.name, folder=base.folder)
 
 
 def _lines(toml: str) -> dict[str, dict[str, str]]:
-    """Split what `Recipe.to_toml` wrote, one line a key, into raw values by table and key."""
+    """Split what `to_toml` wrote, one line a key, into raw values by table and key."""
     tables: dict[str, dict[str, str]] = {"": {}}
     current = ""
     for line in toml.splitlines():

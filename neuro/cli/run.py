@@ -12,8 +12,11 @@ from neuro.cli.arguments import BackendOptions, GraphFile, Samples, Split, Targe
 if TYPE_CHECKING:
     from neuro.metrics import Activity
     from neuro.recording import Recording
+    from neuro.report import Fit
+    from neuro.tasks import Batch
 
 EXIT_INTERRUPTED = 130
+_NO_SCORE = "none: no sample came to its end"
 
 
 def run(
@@ -71,7 +74,7 @@ def run(
     kind = ", integer semantics" if net.semantics == "integer" else ""
     n, steps = recording.batch, recording.steps
     typer.echo(f"{job.name}, {n} {split} samples of {steps} steps of {job.dt_ms:g} ms, on {backend}{kind}")
-    score = fit.score(recording, batch.select(0, n)) if steps == job.steps else None
+    score = _score(fit, recording, batch.select(0, n)) if steps == job.steps else ("accuracy", _NO_SCORE)
     for name, text in _rows(recording, activity(recording), score):
         typer.echo(f"  {name:<16}{text}")
     if output is not None:
@@ -86,14 +89,19 @@ def run(
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _rows(recording: Recording, a: Activity, score: tuple[int, int] | None) -> list[tuple[str, str]]:
-    """Return what is printed of a run: a name and a text a line. score: right decisions and all, None if samples did not end."""
-    accuracy = "none: no sample came to its end"
-    if score is not None:
-        n_right, n_decisions = score
-        accuracy = f"{100 * n_right / max(n_decisions, 1):.1f} % ({n_right} of {n_decisions} decisions)"
+def _score(fit: Fit, recording: Recording, batch: Batch) -> tuple[str, str]:
+    """Return the line that says how well the task was done: right decisions, or the error of a regression."""
+    if batch.signal is not None:
+        error, spread = fit.squares(recording, batch)
+        return "NMSE", f"{error / spread:.4f} (sum of squares of the error / of the signal's deviation from its mean)"
+    n_right, n_decisions = fit.score(recording, batch)
+    return "accuracy", f"{100 * n_right / max(n_decisions, 1):.1f} % ({n_right} of {n_decisions} decisions)"
+
+
+def _rows(recording: Recording, a: Activity, score: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return what is printed of a run: a name and a text a line."""
     rows = [
-        ("accuracy", accuracy),
+        score,
         ("mean rate", f"{a.mean_rate_hz:.2f} Hz"),
         *((f"  {p}", f"{r:.2f} Hz, {100 * a.silent_fraction[p]:.0f} % silent") for p, r in a.rate_hz.items()),
         ("spikes", f"{a.spikes_per_inference:.1f} an inference (and {a.input_spikes_per_inference:.1f} of inputs)"),

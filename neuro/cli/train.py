@@ -43,10 +43,11 @@ def train(
     In several processes, each with its share of every batch: torchrun --nproc-per-node 2 --no-python neuro train RECIPE.
     """
     from neuro import __version__
+    from neuro import recipe as recipes
     from neuro.cli import options
     from neuro.cli.overrides import override
 
-    chosen = override(recipe, settings or (), seed)
+    chosen = override(recipe, settings or (), seed, recipes)
     task = chosen.make_task(data)
     folder = out or Path("runs") / chosen.name
     notes = {

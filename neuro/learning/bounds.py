@@ -56,10 +56,10 @@ def bound(graph: Graph, p: FloatReceiver) -> FloatArray:
         s.u_step for c in graph.projections_to(p.name) if isinstance(s := graph.population(c.source), CurrentInput)
     ]
     room = np.maximum(2.0**53 * p.grid * min(steps, default=1.0) - fixed, 0.0)
-    with np.errstate(divide="ignore"):
-        most = np.where(shares > 0, np.floor(room / np.maximum(shares, 1e-300) / p.grid) * p.grid, np.inf)
-    over = most * np.where(shares > 0, shares, 0.0) > room  # the quotient was rounded up
-    return np.where(over, most - p.grid, most) if over.any() else most
+    grows = shares > 0
+    most = np.floor(np.divide(room, shares, out=np.zeros(p.size), where=grows) / p.grid) * p.grid
+    most = np.where(most * shares > room, most - p.grid, most)  # the quotient was rounded up
+    return np.where(grows, most, np.inf)
 
 
 def limits(

@@ -152,14 +152,16 @@ class _Track:
         try:
             recording = self._program.run(given.stimulus, Record(traces="all"))
             n_right, n_decisions = fit.score(recording, given.batch)
+            error, spread = fit.squares(recording, given.batch)
         except Exception as err:  # as above
             self._stop("failed", err)
             return
         self.last = recording
         self._recordings.append(replace(recording, traces={}))
         self._row = replace(
-            self._row, n_right=self._row.n_right + n_right, n_decisions=self._row.n_decisions + n_decisions
-        )
+            self._row, n_right=self._row.n_right + n_right, n_decisions=self._row.n_decisions + n_decisions,
+            error=self._row.error + error, spread=self._row.spread + spread,
+        )  # fmt: skip
         group = Group(given=given, recording=recording)
         if base is self:
             held = range(given.first_sample, given.first_sample + len(given.batch))

@@ -11,7 +11,7 @@ from neuro.backend import Stimulus
 from neuro.errors import DataError
 from neuro.graph import Graph, kind
 from neuro.recording import Recording
-from neuro.tasks import Batch, Task, decision_logits, score
+from neuro.tasks import Batch, Task, decision_logits, score, squares
 
 _KIND = {"spikes": "SpikeInput", "current": "CurrentInput"}
 
@@ -30,8 +30,12 @@ class Fit:
         return stimulus
 
     def score(self, recording: Recording, batch: Batch) -> tuple[int, int]:
-        """Count right decisions and decisions asked for. The recording must hold the readout's trace y."""
-        return score(recording.traces[self.readout]["y"], batch)
+        """Count right decisions and decisions asked for, (0, 0) in a regression. The recording must hold the readout's trace y."""
+        return (0, 0) if batch.signal is not None else score(recording.traces[self.readout]["y"], batch)
+
+    def squares(self, recording: Recording, batch: Batch) -> tuple[float, float]:
+        """Return the two sums of squares of a regression (`neuro.tasks.squares`), (0, 0) of a task with decisions."""
+        return squares(recording.traces[self.readout]["y"], batch) if batch.signal is not None else (0.0, 0.0)
 
     def predictions(self, recording: Recording, batch: Batch) -> NDArray[np.int64]:
         """Return the class of each decision, int64 (batch, K), -1 where a sample has no such decision."""
@@ -41,8 +45,9 @@ class Fit:
 
 
 def match(graph: Graph, task: Task) -> Fit:
-    """Find the one input and the one readout of a graph that fit a task.
+    """Find the one input and the one readout of a graph that fit a task; a readout of another size may stand beside it.
 
+    Such a readout is the value of an actor and critic, which answers nothing.
     Raises: DataError, naming everything that does not fit: number, kind and size of inputs and readouts, the step dt.
     """
     where = f"task '{task.name}' on graph '{graph.name or graph.sha256[:12]}'"
@@ -50,7 +55,8 @@ def match(graph: Graph, task: Task) -> Fit:
     found = []
     if [(kind(p), p.size) for p in graph.inputs] != [(wanted, task.n_in)]:
         found.append(f"{where}: inputs do not fit (got {_shown(graph.inputs)}; need one {wanted} of size {task.n_in})")
-    if [p.size for p in graph.readouts] != [task.n_out]:
+    readouts = [p.name for p in graph.readouts if p.size == task.n_out]
+    if len(readouts) != 1:
         found.append(
             f"{where}: readouts do not fit (got {_shown(graph.readouts)}; need one {readout} of size {task.n_out})"
         )
@@ -61,7 +67,7 @@ def match(graph: Graph, task: Task) -> Fit:
             "\n".join(found)
             + ".\nName the task, and the parameters, that the graph was trained for: 'neuro show' tells."
         )
-    return Fit(input=graph.inputs[0].name, readout=graph.readouts[0].name)
+    return Fit(input=graph.inputs[0].name, readout=readouts[0])
 
 
 def _shown(populations: tuple[object, ...]) -> str:

@@ -29,7 +29,7 @@ class Row:
     """What one backend gave.
 
     status: "ok"; "unavailable" (it cannot run here, or not this graph); "failed" (it broke). reason: why, if not ok.
-    n_right, n_decisions: of the task. activity: None if not ok. versions: of the simulator and its parts.
+    n_right, n_decisions: of the task. error, spread: sums of squares of a regression, whose ratio is `nmse`. activity: None if not ok. versions: of the simulator and its parts.
     saturations: clips of all samples together, by integer population and state. build_s: compiling the graph, s. wall_time_s: the runs alone, as the backend measured them.
     parity: against the base; None for the base itself, if not ok, or if the base broke.
     """
@@ -40,6 +40,8 @@ class Row:
     reason: str = ""
     n_right: int = 0
     n_decisions: int = 0
+    error: float = 0.0
+    spread: float = 0.0
     activity: Activity | None = None
     saturations: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +53,11 @@ class Row:
     def accuracy(self) -> float:
         """Return the share of right decisions; NaN without any."""
         return self.n_right / self.n_decisions if self.n_decisions else float("nan")
+
+    @property
+    def nmse(self) -> float:
+        """Return the normalised mean squared error of a regression; NaN of a task with decisions."""
+        return self.error / self.spread if self.spread else float("nan")
 
     @property
     def n_clips(self) -> int:

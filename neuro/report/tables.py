@@ -94,7 +94,7 @@ def _cells(row: Row, c: Comparison) -> list[str]:
     a = row.activity
     return [
         row.backend,
-        f"{100 * row.accuracy:.1f} % ({row.n_right}/{row.n_decisions})",
+        f"NMSE {row.nmse:.4f}" if row.spread else f"{100 * row.accuracy:.1f} % ({row.n_right}/{row.n_decisions})",
         f"{a.spikes_per_inference:.1f}",
         f"{a.mean_rate_hz:.2f}",
         f"{a.synaptic_events_per_inference:.0f}",
@@ -161,6 +161,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "n_right": row.n_right,
         "n_decisions": row.n_decisions,
         "accuracy": _finite(row.accuracy),
+        "nmse": _finite(row.nmse),
         "mean_rate_hz": a and a.mean_rate_hz,
         "rate_hz": a and dict(a.rate_hz),
         "spikes_per_inference": a and a.spikes_per_inference,

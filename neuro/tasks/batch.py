@@ -23,25 +23,35 @@ class Batch:
     | inputs  | uint8 {0, 1} or float64 currents, (batch, steps, n_in) | what drives the network at each step |
     | window  | int16, (batch, steps)              | -1: no decision at this step; k: the step belongs to decision k |
     | targets | int64, (batch, K)                  | the class of decision k; -1: this sample has no decision k |
+    | signal  | float64, (batch, steps, n_out)     | regression: the wanted readout y*; None: the task asks for decisions |
 
-    The logits of decision k are the mean of the readout y over the steps with window == k.
+    The logits of decision k are the mean of the readout y over the steps with window == k. A regression has no decisions (K = 0): y
+    is compared with the signal at every step with window >= 0.
     """
 
     inputs: npt.NDArray[np.uint8] | npt.NDArray[np.float64]
     window: npt.NDArray[np.int16]
     targets: npt.NDArray[np.int64]
+    signal: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def select(self, start: int, stop: int) -> Batch:
         """Return samples start..stop-1 as a batch of their own."""
-        return Batch(self.inputs[start:stop], self.window[start:stop], self.targets[start:stop])
+        part = slice(start, stop)
+        signal = None if self.signal is None else self.signal[part]
+        return Batch(self.inputs[part], self.window[part], self.targets[part], signal)
 
     @property
     def n_decisions(self) -> int:
         """Count the decisions asked for in the whole batch."""
         return int((self.targets >= 0).sum())
+
+
+def is_regression(task: Task) -> bool:
+    """Tell whether a task wants a signal (its batches have one) and not decisions: it says so by an attribute `regression`."""
+    return bool(getattr(task, "regression", False))
 
 
 class Task(Protocol):
@@ -133,8 +143,12 @@ def score(logits_per_step: npt.NDArray[np.floating], batch: Batch) -> tuple[int,
     Raises
     ------
     DataError
-        The shape is wrong, or a readout inside a window is not finite.
+        The shape is wrong, or a readout inside a window is not finite, or the batch is of a regression.
     """
+    if batch.signal is not None:
+        raise DataError(
+            "score: a regression has no right decisions (got a batch with a signal; need one with targets). Use nmse."
+        )
     logits = decision_logits(logits_per_step, batch)
     asked = batch.targets >= 0
     if not np.isfinite(logits[asked]).all():
@@ -145,6 +159,64 @@ def score(logits_per_step: npt.NDArray[np.floating], batch: Batch) -> tuple[int,
         )
     right = logits[asked].argmax(axis=1) == batch.targets[asked]
     return int(right.sum()), int(asked.sum())
+
+
+def squares(y: npt.NDArray[np.floating], batch: Batch) -> tuple[float, float]:
+    """Sum the squares that `nmse` divides; those of several batches add up.
+
+    Parameters
+    ----------
+    y : floating, (batch, steps, n_out)
+        The readout of every step.
+    batch : Batch
+        Of a regression.
+
+    Returns
+    -------
+    error, spread : float
+        sum (y - y*)^2 and sum (y* - mean)^2 over samples, outputs and steps with window >= 0; the mean is that of y* over these
+        steps, for each sample and output.
+
+    Raises
+    ------
+    DataError
+        The batch has no signal, y has not its shape, or y is not finite at a step that counts.
+    """
+    if batch.signal is None:
+        raise DataError(
+            "nmse: no signal to compare with (got a batch with targets; need one of a regression). Use score."
+        )
+    if y.shape != batch.signal.shape:
+        raise DataError(
+            f"nmse: readout of the wrong shape (got {y.shape}; need {batch.signal.shape}). Pass the readout of every sample and step."
+        )
+    judged = batch.window >= 0
+    if not np.isfinite(y[judged]).all():
+        sample, step = np.argwhere(judged & ~np.isfinite(y).all(axis=2))[0]
+        raise DataError(
+            f"nmse: sample {sample}, step {step}: no finite readout (got {y[sample, step].tolist()}; need finite numbers). Look for a "
+            "diverging network."
+        )
+    error = spread = 0.0
+    for found, wanted, counts in zip(y, batch.signal, judged, strict=True):
+        if counts.any():
+            error += float(np.square(found[counts] - wanted[counts], dtype=np.float64).sum())
+            spread += float(np.square(wanted[counts] - wanted[counts].mean(axis=0)).sum())
+    return error, spread
+
+
+def nmse(y: npt.NDArray[np.floating], batch: Batch) -> float:
+    """Return the normalised mean squared error of a regression, sum (y - y*)^2 / sum (y* - mean)^2 (see `squares`).
+
+    0 is a perfect readout, 1 one that says the mean of each signal.
+    Raises: DataError as `squares`, and for a signal that is constant.
+    """
+    error, spread = squares(y, batch)
+    if spread == 0:
+        raise DataError(
+            "nmse: the signal is constant (got a spread of 0; need one above 0). Compare y with it yourself."
+        )
+    return error / spread
 
 
 def split_size(task: str, sizes: Mapping[str, int | None], split: str) -> int | None:

@@ -33,8 +33,10 @@ class Problem:
         )
 
 
-def number(default: float, low: float | None = None, high: float | None = None, *, open_low: bool = False) -> Any:
-    """Declare a numeric dataclass field with its range low..high, both included unless `open_low`."""
+def number(
+    default: float | tuple[float, ...], low: float | None = None, high: float | None = None, *, open_low: bool = False
+) -> Any:
+    """Declare a numeric dataclass field, or one of a list of numbers, with its range low..high, both included unless `open_low`."""
     return field(default=default, metadata={"low": low, "high": high, "open_low": open_low})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,44 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from neuro._runs import CHECKPOINT, FORMAT, LOG, RUN, read_json, read_log, write_json, write_text
 from neuro.errors import DataError
 
-FORMAT = 1
-RUN, CHECKPOINT, LOG = "run.json", "checkpoint.json", "log.jsonl"
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON as `write_text` does."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename: a reader sees the old file or the new one, whole."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    _sync(path.parent)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises DataError if it is missing, damaged or of another format."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as err:
-        raise DataError(
-            f"run '{path.parent}': no {path.name} (got nothing; need a folder that training wrote). Check the path."
-        ) from err
-    except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise DataError(f"run '{path.parent}': {path.name} is damaged (got {err}; need JSON). Train again.") from err
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        got = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise DataError(
-            f"run '{path.parent}': {path.name} of an unknown format (got {got!r}; need {FORMAT}). Train again."
-        )
-    return value
+__all__ = [
+    "CHECKPOINT", "FORMAT", "LOG", "RUN", "load", "optimizer_state", "read_json", "read_log", "restore_optimizer", "save",
+    "write_json", "write_text",
+]  # fmt: skip
 
 
 def save(run_dir: Path, iteration: int, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -104,25 +72,3 @@ def restore_optimizer(
         number, name = key.split("/", 1)
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def read_log(run_dir: Path, last: int) -> list[str]:
-    """Return the whole lines of the log up to iteration `last`; a line torn by a crash is left out."""
-    path = run_dir / LOG
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = []
-    for line in lines:
-        try:
-            if json.loads(line)["iteration"] <= last:
-                kept.append(line)
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue
-    return kept
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

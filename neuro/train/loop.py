@@ -14,16 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neuro.errors import RecipeError
+from neuro._runs import interrupts
+from neuro.errors import RecipeError, UnsupportedError
 from neuro.seeds import stream
-from neuro.tasks import Batch, Task
+from neuro.tasks import Batch, Task, is_regression
 from neuro.train import checkpoint
 from neuro.train.build import TaskShape
 from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 from neuro.train.display import Display
 from neuro.train.evaluation import Score, evaluate
 from neuro.train.parallel import Group
-from neuro.train.process import interrupts, threads
+from neuro.train.process import threads
 from neuro.train.quantized import Template
 from neuro.train.start import Prepared, Start, origin_settings, prepare
 from neuro.train.state import Progressed, check_folder, found, read, restore, tensors_of, warning, write
@@ -114,7 +115,10 @@ def fit(
         processes are not the same any more, or one is gone. What makes one process raise makes all raise.
     DataError
         The folder holds another run.
+    UnsupportedError
+        The task is a regression: the loss here is that of decisions.
     """
+    _check_task(task)
     group = Group.current() if group is None else group
     folder, where = Path(run_dir), f"run '{run_dir}'"
     settings = {"model": asdict(model), "train": asdict(train), "deep_r": asdict(deep_r or DeepRConfig()), "seed": seed}
@@ -136,6 +140,15 @@ def fit(
         show = group.chief and (sys.stderr.isatty() if progress is None else progress)
         stopped = run.go(interrupted, Display(show, echo if group.chief else lambda line: None, train.iterations))
     return run.result(stopped)
+
+
+def _check_task(task: Task) -> None:
+    """Refuse a task without decisions."""
+    if is_regression(task):
+        raise UnsupportedError(
+            f"task '{task.name}': a regression (got a task with a signal; need one with decisions, whose cross-entropy BPTT minimises). "
+            "Learn it by a local rule: neuro learn."
+        )
 
 
 def _check_shares(train: TrainConfig, group: Group) -> None:

@@ -138,7 +138,19 @@ def test_graph_made_by_hand_runs_on_a_task_that_is_named(neuro: Neuro, tmp_path:
     refused = neuro("run", tmp_path / "hand.h5", "-n", "2")
     assert refused.exit_code == 2
     assert "its notes name no task" in refused.stderr
-    assert "--task digits|smnist|store_recall" in refused.stderr
+    assert "--task delayed_match|digits|evidence_accumulation|pattern_generation|smnist|store_recall" in refused.stderr
+
+
+def test_run_tells_the_error_of_a_regression(neuro: Neuro, tmp_path: Path) -> None:
+    b = library.Builder()
+    b.spike_input("in", 100)
+    b.li("out", 1)
+    b.connect("in", "out", weight=0.001)
+    library.save(b.build(), tmp_path / "hand.h5")
+    done = neuro("run", tmp_path / "hand.h5", "--task", "pattern_generation", "-n", "1")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"NMSE +\d+\.\d{4} \(sum of squares", done.stdout)
+    assert "accuracy" not in done.stdout
 
 
 def test_dense_baseline_trains_and_has_no_graph(neuro: Neuro, tmp_path: Path) -> None:
@@ -155,7 +167,7 @@ def test_dense_baseline_trains_and_has_no_graph(neuro: Neuro, tmp_path: Path) ->
     assert not (tmp_path / "graph.h5").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "export", "show", "run", "compare", "diff", "backends"])
+@pytest.mark.parametrize("command", ["train", "learn", "export", "show", "run", "compare", "diff", "backends"])
 def test_every_command_has_help(neuro: Neuro, command: str) -> None:
     done = neuro(command, "--help")
     assert done.exit_code == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuro.graph import Graph, rules
+from neuro.graph import Builder, Graph, rules
 from neuro.learning import STDP, EProp, Moments, adam, attach, bounds, make_room, prepare, sgd, with_weights
 from tests.learning.nets import net
 
@@ -99,3 +99,16 @@ def test_adam_and_sgd_are_torchs() -> None:
         assert np.abs(ours[k] - w[k]).max() > 0.01
         np.testing.assert_allclose(ours[k], theirs[k].detach().numpy(), rtol=1e-12)
         np.testing.assert_allclose(down[k], plain[k].detach().numpy(), rtol=1e-12)
+
+
+def test_a_neuron_without_plastic_synapses_is_unbounded() -> None:
+    b = Builder()
+    b.spike_input("in", 2)
+    b.lif("lif", 3)
+    b.li("y", 1)
+    b.connect("in", "lif", weight=0.5, pre=[0, 1], post=[0, 0])
+    b.connect("lif", "y", weight=1.0)
+    graph, _ = make_room(attach(b.build(), EProp()))
+    found = bounds.bound(graph, graph.population("lif"))
+    assert found[0] >= 4.0
+    assert np.isinf(found[1:]).all()

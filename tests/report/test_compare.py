@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from neuro.errors import DataError, UnsupportedError
+from neuro.graph import Builder
 from neuro.metrics import activity
 from neuro.report import Candidate, Comparison, Row, as_json, compare, markdown, match, table
 from neuro.tasks import make
@@ -78,6 +79,23 @@ def test_accuracy_is_what_the_task_scores() -> None:
     assert found.rows[0].n_decisions == 50
     assert found.rows[0].n_right == (labels == 3).sum()
     assert 0 < found.rows[0].accuracy < 1
+
+
+def test_a_regression_is_scored_by_its_error() -> None:
+    task = make("pattern_generation", duration_ms=50, n_clock=5, rate_hz=200.0)
+    b = Builder(name="silent readout")
+    b.spike_input("in", 5)
+    b.li("value", 3)  # of another size than the task asks for
+    b.li("out", 1)
+    b.connect("in", "value", weight=1.0)
+    found = compare(b.build(), task, candidates("engine"), n_samples=1)
+    signal = task.fixed("test", 0, 1).signal
+    assert signal is not None
+    expected = np.square(signal).sum() / np.square(signal - signal.mean()).sum()
+    assert 1.0 < expected == pytest.approx(found.rows[0].nmse, rel=1e-12)
+    assert np.isnan(found.rows[0].accuracy)
+    assert f"NMSE {expected:.4f}" in printed(found)
+    assert json.loads(as_json(found))["rows"][0]["nmse"] == found.rows[0].nmse
 
 
 def test_engine_is_put_in_front_as_the_base() -> None:

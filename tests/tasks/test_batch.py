@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuro.errors import DataError
-from neuro.tasks import Batch, decision_logits, score
+from neuro.tasks import Batch, decision_logits, nmse, score, squares
 from neuro.tasks.batch import draw, span, split_size
 
 SIZES: dict[str, int | None] = {"train": None, "test": 10}
@@ -89,3 +89,37 @@ def test_a_batch_larger_than_its_split_is_refused(n: int) -> None:
 def test_a_batch_holds_no_sample_twice() -> None:
     drawn = draw("t", SIZES, "test", np.random.default_rng(0), 10)
     assert sorted(drawn) == list(range(10)) != drawn.tolist()
+
+
+def wanted(signal: list[list[float]], window: list[list[int]]) -> Batch:
+    y = np.array(signal)[:, :, None]
+    w = np.array(window, dtype=np.int16)
+    return Batch(np.zeros((*w.shape, 1), np.uint8), w, np.zeros((len(w), 0), np.int64), y)
+
+
+def test_nmse_is_zero_for_the_signal_and_one_for_its_mean() -> None:
+    asked = wanted([[1.0, 3.0, 9.0], [2.0, 4.0, 6.0]], [[0, 0, -1], [0, 0, 0]])
+    assert asked.signal is not None
+    assert nmse(asked.signal, asked) == 0.0
+    y = asked.signal.copy()
+    y[0, 2] = np.nan  # a step that does not count
+    assert nmse(y, asked) == 0.0
+    y[0], y[1] = 2.0, 4.0  # the mean of each signal over the steps that count
+    assert abs(nmse(y, asked) - 1.0) < 1e-15
+    assert squares(asked.signal + 1.0, asked) == (5.0, 10.0)
+    parts = [squares(asked.signal[k : k + 1] + 1.0, asked.select(k, k + 1)) for k in (0, 1)]
+    assert tuple(sum(part) for part in zip(*parts, strict=True)) == (5.0, 10.0)
+
+
+def test_a_regression_and_decisions_are_not_mixed_up() -> None:
+    asked = wanted([[1.0, 3.0]], [[0, 0]])
+    with pytest.raises(DataError, match=re.escape("a regression has no right decisions")):
+        score(np.zeros((1, 2, 1)), asked)
+    with pytest.raises(DataError, match=re.escape("nmse: no signal to compare with")):
+        nmse(np.zeros((1, 2, 1)), batch([[0, 0]], [[0]]))
+    with pytest.raises(DataError, match=re.escape("wrong shape (got (1, 2, 2); need (1, 2, 1))")):
+        nmse(np.zeros((1, 2, 2)), asked)
+    with pytest.raises(DataError, match=re.escape("sample 0, step 1: no finite readout (got [inf]")):
+        nmse(np.array([[[0.0], [np.inf]]]), asked)
+    with pytest.raises(DataError, match="the signal is constant"):
+        nmse(np.zeros((1, 2, 1)), wanted([[2.0, 2.0]], [[0, 0]]))

@@ -13,23 +13,31 @@ from neuro.errors import RecipeError
 
 
 def test_every_name_has_parameters_that_are_right_by_default() -> None:
-    assert tasks.NAMES == ("digits", "smnist", "store_recall")
+    assert tasks.NAMES == (
+        "delayed_match", "digits", "evidence_accumulation", "pattern_generation", "smnist", "store_recall",
+    )  # fmt: skip
     for name in tasks.NAMES:
         parameters, problems = tasks.check(name, {})
         assert problems == []
         assert tasks.check(name, vars(parameters)) == (parameters, [])
 
 
-@pytest.mark.parametrize("name", ["digits", "store_recall"])
-def test_a_task_has_its_name(name: str) -> None:
-    assert tasks.make(name).name == name
+@pytest.mark.parametrize("name", [name for name in tasks.NAMES if name != "smnist"])  # which needs its data
+def test_a_task_has_its_name_and_batches_of_its_sizes(name: str) -> None:
+    task = tasks.make(name)
+    assert task.name == name
+    batch = task.fixed("test", 0, 1)
+    assert batch.inputs.shape == (1, task.steps, task.n_in)
+    assert batch.inputs.any()
+    assert tasks.is_regression(task) == (batch.signal is not None) == (name in tasks.REGRESSIONS)
 
 
 def test_unknown_names_get_the_nearest_known_one() -> None:
     with pytest.raises(RecipeError) as caught:
         tasks.make("store-recall")
     assert str(caught.value) == (
-        "task name: unknown task (got 'store-recall'; need one of digits, smnist, store_recall). "
+        "task name: unknown task (got 'store-recall'; need one of delayed_match, digits, evidence_accumulation, "
+        "pattern_generation, smnist, store_recall). "
         "Did you mean 'store_recall'?"
     )
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from neuro.errors import DataError, NeuroError, RecipeError
-from neuro.tasks import Batch
+from neuro.errors import DataError, NeuroError, RecipeError, UnsupportedError
+from neuro.tasks import Batch, PatternGeneration
 from neuro.train import LSNN, DeepRConfig, ModelConfig, TrainConfig, checkpoint, evaluate, fit, load_run, loop, start
 
 MODEL = ModelConfig(n_lif=10, n_alif=6, gain_in=4.0, tau_a_ms=50.0)
@@ -326,3 +326,9 @@ def test_progress_bar_shows_steps_on_stderr(tmp_path, capsys):
     assert "12/12" in capsys.readouterr().err
     run(tmp_path / "other", progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_a_regression_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"task 'pattern_generation': a regression .*neuro learn"):
+        run(tmp_path / "run", PatternGeneration())  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
