@@ -40,7 +40,7 @@ def make_room(graph: Graph, w_max: float = 0.0) -> tuple[Graph, GridNote]:
         if not shares.any():
             continue
         scale = 1.0 if isinstance(p, LI) else float(p.v_th.max())
-        asked = w_max or max((rule.w_max for rule in _rules(graph, p)), default=0.0)
+        asked = w_max or max((max(rule.w_max, -getattr(rule, "w_min", 0.0)) for rule in _rules(graph, p)), default=0.0)
         wanted = max(asked or GROWTH * max(largest, scale), largest)
         if p.grid is None or (bound(graph, p)[shares > 0] < wanted).any():
             room[p.name] = float((fixed + shares * wanted).max()) * (1 + 2.0**-40)  # the bound is rounded down
@@ -69,7 +69,7 @@ def limits(
 
     Raises GraphError if a weight is beyond them before learning begins.
     """
-    high = np.minimum(most, rule.w_max) if rule.w_max else most
+    high = np.minimum(most, rule.w_max) if rule.w_max or isinstance(rule, STDP) else most
     low = np.maximum(-most, rule.w_min) if isinstance(rule, STDP) else -high
     if grid is not None:
         low, high = np.ceil(low / grid) * grid, np.floor(high / grid) * grid
