@@ -1,6 +1,6 @@
 """Learn on Lava, in its own interpreter: python learn_in_lava.py CASE FOUND.json
 
-The graph and what it is told lie in $TMPDIR, and so will be the weights. Run by test_eprop.py; not a test by itself.
+The graph and what it is told lie in $TMPDIR, and so will be the weights. Run by test_rstdp.py and test_eprop.py; not a test by itself.
 """
 
 from __future__ import annotations
@@ -16,8 +16,29 @@ import numpy as np
 from neuro.backend import Record, Stimulus, Teacher
 from neuro.graph import load
 from neuro_lava import LavaBackend
+from neuro_lava.learning import replay
+from neuro_lava.learning.rstdp import Spikes
 
 FOLDER = Path(os.environ["TMPDIR"])
+
+
+def rstdp() -> dict[str, Any]:
+    """Let a projection learn from given spikes, in each of the ways that are asked for."""
+    told = np.load(FOLDER / "told.npz")
+    asked = json.loads((FOLDER / "asked.json").read_text())
+    graph, factor = load(FOLDER / "graph.h5"), told["factor"]
+    found = {}
+    for name, (lead, options) in asked.items():
+        arrived, fired, later = told["arrived"], told["fired"], factor
+        if lead:  # what arrives is seen before the spikes of its step, as where the connection drives the neurons
+            nothing = np.zeros_like
+            arrived = np.concatenate([arrived, nothing(arrived[:lead])])
+            fired = np.concatenate([nothing(fired[:lead]), fired])
+            later = np.concatenate([nothing(factor[:lead]), factor])
+        weights = replay.learn(graph, "learns", Spikes(arrived=arrived, fired=fired, factor=later), **options)
+        found[name] = weights[lead:]
+    np.savez(FOLDER / "weights.npz", **found)
+    return {}
 
 
 def eprop() -> dict[str, Any]:
