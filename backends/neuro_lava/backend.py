@@ -5,19 +5,29 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from neuro.backend import Availability, Capabilities, Environment, Progress, Record, Stimulus, probe, require
+from neuro.backend import (
+    Availability,
+    Capabilities,
+    Environment,
+    Learned,
+    Progress,
+    Record,
+    Stimulus,
+    Teacher,
+    probe,
+    require,
+)
 from neuro.errors import UnsupportedError, nearest
-from neuro.graph import FLOAT_KINDS, INTEGER, INTEGER_KINDS, CurrentInput, Graph, SpikeInput
-from neuro.graph import states as states_of
+from neuro.graph import FLOAT_KINDS, INTEGER_KINDS, CurrentInput, Graph
 from neuro.recording import Events, Recording, make
-from neuro_lava import exchange, sizing
+from neuro_lava import exchange, outcome, sizing
 from neuro_lava.hardware import require_board
+from neuro_lava.learning.eprop import RULES
+from neuro_lava.learning.program import Learner
 from neuro_lava.stock import NOTHING_STOCK, Plan, plan_stock
 from neuro_lava.wiring import parts
 
@@ -29,7 +39,6 @@ ENVIRONMENT = Environment(
 )
 
 TARGETS = ("simulation", "hardware")
-Outcome = dict[str, dict[str, NDArray[Any]]]
 
 
 class LavaBackend:
@@ -42,7 +51,9 @@ class LavaBackend:
     """
 
     name = "lava"
-    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
+    capabilities = Capabilities(
+        populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}), plasticity=RULES
+    )
     environment = ENVIRONMENT
 
     def __init__(
@@ -87,7 +98,7 @@ class LavaBackend:
             ) from err
         # On a board, samples side by side would be copies on the chip.
         batch = 1 if self._hardware and self._batch is None else self._batch
-        return LavaProgram(graph, partial(Simulation, graph, plan=plan), plan, batch, self._progress)
+        return LavaProgram(graph, Simulation, plan, batch, self._progress)
 
     def _plan(self, graph: Graph) -> Plan:
         """Return what is to be stock."""
@@ -122,14 +133,15 @@ class LavaProgram:
     def __init__(
         self,
         graph: Graph,
-        build: Callable[[int], Simulation],
+        simulation: Callable[..., Simulation],
         plan: Plan,
         batch: int | None,
         progress: Progress | None,
     ) -> None:
-        self._graph, self._build, self._plan, self._batch, self._progress = graph, build, plan, batch, progress
+        self._graph, self._make, self._plan, self._batch, self._progress = graph, simulation, plan, batch, progress
         self._simulation: Simulation | None = None
         self._open, self.builds = True, 0
+        self._learner: Learner | None = None
 
     def run(self, stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
         """Run a batch, group by group; see `neuro.backend.Program`.
@@ -138,10 +150,7 @@ class LavaProgram:
         fails.
         """
         graph = self._graph
-        if not self._open:
-            raise UnsupportedError(
-                "backend 'lava': the program is closed (got run; need compile). Compile the graph again."
-            )
+        self._require_open()
         stimulus.check(graph)
         keep, traced = record.spike_names(graph), self._readable(record)
         states = {p.name: ("z",) for p in graph.neurons}
@@ -161,19 +170,45 @@ class LavaProgram:
             n: {s: np.concatenate([part[n][s] for part in found]) for s in wanted} for n, wanted in traced.items()
         }
         saturations = {
-            p.name: {s: _joined([part[p.name][f"clipped {s}"] for part in found], stimulus.batch) for s in clipped}
-            for p, clipped in _clipped(graph)
+            p.name: {
+                s: outcome.joined([part[p.name][f"clipped {s}"] for part in found], stimulus.batch) for s in clipped
+            }
+            for p, clipped in outcome.clipped(graph)
         }
         return make(
             graph, backend="lava", saturations=saturations, versions=self._versions(), exact=True,
             batch=stimulus.batch, steps=stimulus.steps, currents=stimulus.currents, traces=traces, keep=keep,
-            spikes=self._spikes(stimulus, found, [start for start, _ in groups]), wall_time_s=wall,
+            spikes=outcome.spikes(graph, stimulus, found, [start for start, _ in groups]), wall_time_s=wall,
         )  # fmt: skip
+
+    def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
+        """Run a batch and learn from it by e-prop; see `neuro.backend.LearningProgram`.
+
+        Raises: UnsupportedError, with every reason, for what Lava cannot learn here; DataError for a stimulus or teacher that does not fit.
+        """
+        self._require_open()
+        if self._learner is None:
+            make = self._make
+            self._learner = Learner(self._graph, lambda graph, sites: make(graph, 1, sites=sites), self._write)
+        total = stimulus.batch * stimulus.steps
+        told = self._progress or (lambda done, total, what: None)
+        learned = self._learner.learn(stimulus, teacher, trajectory_every, lambda done: told(done, total, "lava"))
+        self._end()  # what runs next has other weights
+        self._graph = learned.graph
+        return learned
 
     def close(self) -> None:
         """End Lava's processes and remove its files. Calling it twice is fine."""
         self._open = False
         self._end()
+        if self._learner is not None:
+            self._learner.close()
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise UnsupportedError(
+                "backend 'lava': the program is closed (got run; need compile). Compile the graph again."
+            )
 
     def _versions(self) -> dict[str, str]:
         stock = {"lava stock processes": str(self._plan)} if self._plan else {}
@@ -201,13 +236,13 @@ class LavaProgram:
         """Return a simulation for at least so many samples."""
         if self._simulation is None or self._simulation.batch < samples:
             self._end()
-            self._simulation = self._build(samples)
+            self._simulation = self._make(self._graph, samples, plan=self._plan)
             self.builds += 1
         return self._simulation
 
     def _run(
         self, simulation: Simulation, part: Stimulus, states: Mapping[str, tuple[str, ...]], done: int, n_groups: int
-    ) -> Outcome:
+    ) -> outcome.Outcome:
         """Run one group and return its states, (samples, steps, size); spikes z as bytes."""
         folder, index = simulation.folder, {p.name: k for k, p in enumerate(self._graph.populations)}
 
@@ -218,11 +253,11 @@ class LavaProgram:
         try:
             self._write(folder, index, part, states)
             simulation.run(part.steps + 1, progress)
-            found: Outcome = {
-                name: {s: _by_sample(exchange.open_rows(folder, index[name], s)) for s in wanted}
+            found: outcome.Outcome = {
+                name: {s: outcome.by_sample(exchange.open_rows(folder, index[name], s)) for s in wanted}
                 for name, wanted in states.items()
             }
-            for p, clipped in _clipped(self._graph):
+            for p, clipped in outcome.clipped(self._graph):
                 counts = {f"clipped {s}": np.array(exchange.open_clips(folder, index[p.name], s)) for s in clipped}
                 found.setdefault(p.name, {}).update(counts)
             exchange.clear(folder)
@@ -249,41 +284,11 @@ class LavaProgram:
             for state in wanted:
                 shape = (part.steps, self._graph.population(name).size, part.batch)
                 exchange.create_rows(folder, index[name], state, shape)
-        for p, clipped in _clipped(self._graph):
+        for p, clipped in outcome.clipped(self._graph):
             for state in clipped:
                 exchange.create_clips(folder, index[p.name], state, part.batch)
         run = exchange.Run(part.steps, part.batch, {str(index[name]): wanted for name, wanted in states.items()})
         exchange.write_run(folder, run)
-
-    def _spikes(self, stimulus: Stimulus, found: list[Outcome], starts: list[int]) -> dict[str, Events]:
-        """Return the events of all spiking populations, the groups put together."""
-        spikes = {
-            p.name: stimulus.spikes.get(p.name, Events.none()) for p in self._graph.inputs if isinstance(p, SpikeInput)
-        }
-        for p in self._graph.neurons:
-            parts = [Events.from_dense(part[p.name]["z"].astype(np.bool_)) for part in found]
-            samples = [e.sample + np.int32(start) for e, start in zip(parts, starts, strict=True)]
-            spikes[p.name] = Events(
-                np.concatenate(samples),
-                np.concatenate([e.step for e in parts]),
-                np.concatenate([e.unit for e in parts]),
-            )
-        return spikes
-
-
-def _clipped(graph: Graph) -> list[tuple[Any, tuple[str, ...]]]:
-    """Return the integer populations, each with the states whose clips are counted."""
-    return [(p, tuple(s for s in states_of(p) if s != "z")) for p in graph.receivers if isinstance(p, INTEGER)]
-
-
-def _joined(counts: list[NDArray[Any]], samples: int) -> NDArray[np.int64]:
-    """Return the counts of all groups, (samples,); zeros if nothing had to run."""
-    return np.concatenate(counts) if counts else np.zeros(samples, np.int64)
-
-
-def _by_sample(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return (steps, size, samples) as (samples, steps, size), in memory of its own."""
-    return np.ascontiguousarray(rows.transpose(2, 0, 1))
 
 
 def _version() -> str:

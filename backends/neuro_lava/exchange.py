@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RUN = "run.json"
+_LESSON = "lesson.npz"
 _TRACEBACK = "traceback.txt"
 
 
@@ -71,6 +72,61 @@ def open_clips(folder: str, index: int, state: str) -> NDArray[np.int64]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a learning run of one sample is told: how outputs y are judged, y* (steps, K), mask (steps,); and when weights are kept."""
+
+    loss: str
+    target: NDArray[np.float64]
+    mask: NDArray[np.float64]
+    trajectory_every: int
+
+
+def write_lesson(folder: str, lesson: Lesson) -> None:
+    """Leave the lesson for the models."""
+    np.savez(Path(folder) / _LESSON, **asdict(lesson))
+
+
+def read_lesson(folder: str) -> Lesson:
+    """Return what `write_lesson` wrote."""
+    with np.load(Path(folder) / _LESSON) as file:
+        return Lesson(str(file["loss"]), file["target"], file["mask"], int(file["trajectory_every"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What the synapses into a population give back: all weights, (n,); of the m that learn the gradient and how often each changed, (m,),
+    and the weights kept on the way, (times, m).
+    """
+
+    weight: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+    changes: NDArray[np.int64]
+    trajectory: NDArray[np.float64]
+
+
+def write_weights(folder: str, index: int, weight: NDArray[np.float64]) -> None:
+    """Leave the weights of all synapses into a population for their model."""
+    np.save(_weights(folder, index), weight)
+
+
+def read_weights(folder: str, index: int) -> NDArray[np.float64]:
+    """Return what `write_weights` wrote."""
+    found: NDArray[np.float64] = np.load(_weights(folder, index))
+    return found
+
+
+def write_learned(folder: str, index: int, learned: Learned) -> None:
+    """Leave what was learned for the program."""
+    np.savez(_learned(folder, index), **vars(learned))
+
+
+def read_learned(folder: str, index: int) -> Learned:
+    """Return what `write_learned` wrote."""
+    with np.load(_learned(folder, index)) as file:
+        return Learned(**file)
+
+
 def clear(folder: str) -> None:
     """Remove the files of a run."""
     for path in Path(folder).iterdir():
@@ -108,3 +164,11 @@ def _rows(folder: str, index: int, state: str) -> str:
 
 def _clips(folder: str, index: int, state: str) -> str:
     return str(Path(folder) / f"clips-{index}-{state}.npy")
+
+
+def _weights(folder: str, index: int) -> str:
+    return str(Path(folder) / f"weights-{index}.npy")
+
+
+def _learned(folder: str, index: int) -> str:
+    return str(Path(folder) / f"learned-{index}.npz")

@@ -25,6 +25,11 @@ from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAc
 from neuro.errors import WorkerError
 from neuro.graph import Graph
 from neuro_lava import exchange
+from neuro_lava.learning.eprop import Site
+from neuro_lava.processes.eprop_network import LearningNetwork, LearningNetworkModel
+from neuro_lava.processes.eprop_neurons import PyEPropALIF
+from neuro_lava.processes.eprop_readout import PyEPropLI
+from neuro_lava.processes.eprop_synapses import PyEPropSynapses
 from neuro_lava.processes.integer_neurons import PyAHP, PyIntALIF
 from neuro_lava.processes.integer_readout import PyIntLI
 from neuro_lava.processes.network import Network, NetworkModel
@@ -45,15 +50,21 @@ _POLL_S, _END_S = 0.002, 5.0
 class Simulation:
     """A network that Lava has built: an operating-system process for each of its Processes, until `close`.
 
-    graph: what to build. batch: samples side by side. plan: what runs on stock Processes, and where. folder: where the
-    program and the models exchange data.
+    graph: what to build. batch: samples side by side. plan: what runs on stock Processes, and where. sites: what learns
+    by e-prop; then batch is 1. folder: where the program and the models exchange data.
     """
 
-    def __init__(self, graph: Graph, batch: int, plan: Plan = NOTHING_STOCK) -> None:
+    def __init__(
+        self, graph: Graph, batch: int, plan: Plan = NOTHING_STOCK, sites: Mapping[str, Site] | None = None
+    ) -> None:
         self.batch, self.folder = batch, tempfile.mkdtemp(prefix="neuro-lava-")
-        with _quiet(), _interrupts_held():
+        with quiet(), _interrupts_held():
             before = len(ProcessServer().processes)
-            self._network = Network(graph=graph, batch=batch, folder=self.folder, plan=plan)
+            self._network: Any = (
+                Network(graph=graph, batch=batch, folder=self.folder, plan=plan)
+                if sites is None
+                else LearningNetwork(graph=graph, folder=self.folder, sites=sites)
+            )
             self._end = weakref.finalize(self, _end, self._network, self.folder, os.getpid())
             try:
                 self._network.create_runtime(
@@ -154,13 +165,13 @@ def _run_config(graph: Graph, plan: Plan) -> Any:
     0.3 s for 11 Processes.
     """
     if plan.hardware:
-        return Loihi2HwCfg(select_tag="fixed_pt", exception_proc_model_map=_Models(_FIXED_PT))
+        return Loihi2HwCfg(select_tag="fixed_pt", exception_proc_model_map=Models(_FIXED_PT))
     if graph.semantics == "integer":
-        return Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=_Models({**_FIXED_PT, **_STOCK}))
-    return Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=_Models(_FLOATING_PT))
+        return Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=Models({**_FIXED_PT, **_STOCK}))
+    return Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=Models(_FLOATING_PT))
 
 
-class _Models:
+class Models:
     """Answer what Lava asks of its map of exceptions: `process in map` and `map[process]`."""
 
     def __init__(self, models: Mapping[type, type]) -> None:
@@ -175,10 +186,9 @@ class _Models:
         return made
 
 
-_FLOATING_PT: dict[type, type] = {
-    model.implements_process: model
-    for model in (NetworkModel, PyALIF, PyLI, PySynapses, PySpikeSource, PyCurrentSource)
-}
+_FLOAT_MODELS: tuple[Any, ...] = (NetworkModel, PyALIF, PyLI, PySynapses, PySpikeSource, PyCurrentSource)
+_LEARNING_MODELS: tuple[Any, ...] = (LearningNetworkModel, PyEPropALIF, PyEPropLI, PyEPropSynapses)
+_FLOATING_PT: dict[type, type] = {model.implements_process: model for model in (*_FLOAT_MODELS, *_LEARNING_MODELS)}
 _FIXED_PT: dict[type, type] = {
     model.implements_process: model
     for model in (NetworkModel, PyIntALIF, PyAHP, PyIntLI, PyIntSynapses, PySpikeSource, PyProbe)
@@ -189,7 +199,7 @@ _STOCK: dict[type, type] = {
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what Lava prints off the terminal, and take back the log handlers that each of its Processes adds."""
     loggers = [logging.getLogger(), *(logging.getLogger(n) for n in list(logging.Logger.manager.loggerDict))]
     before = {logger: list(logger.handlers) for logger in loggers}

@@ -15,13 +15,14 @@ from types import TracebackType
 from typing import Any
 
 from neuro.errors import NeuroError, UnsupportedError
-from neuro.graph import Graph, save
+from neuro.graph import Graph, load, save
 from neuro.recording import Recording
 from neuro.recording import load as load_recording
 
-from . import worker
+from . import learning_files, worker
 from .api import Availability, Capabilities, Progress, Record, require
 from .environment import Environment
+from .learning import Learned, Teacher
 from .probe import probe
 from .process import CLOSE_LIMIT_S, WorkerProcess
 from .stimulus import Stimulus
@@ -83,7 +84,8 @@ class IsolatedBackend:
             number = next(self._numbers)
             request = {"program": number, "graph": str(folder / "graph.h5")}
             process.ask("compile", request, limit_s=self._time_limit_s, progress=self._progress)
-        return IsolatedProgram(process, number, graph, self._time_limit_s, self._progress, self._versions)
+        kind = IsolatedLearningProgram if self._capabilities.plasticity else IsolatedProgram
+        return kind(process, number, graph, self._time_limit_s, self._progress, self._versions)
 
     def is_available(self) -> Availability:
         """Run the probe in the worker. Installs nothing; says what is missing. Never raises."""
@@ -142,8 +144,7 @@ class IsolatedProgram:
 
         Raises: DataError for a stimulus or record that does not fit; WorkerError if the worker fails, dies or hangs.
         """
-        if not self._forget.alive:
-            raise UnsupportedError("program: cannot run (got a closed one; need an open one). Compile the graph again.")
+        self._require_open()
         stimulus.check(self._graph)
         record.spike_names(self._graph)
         record.trace_names(self._graph)
@@ -160,11 +161,37 @@ class IsolatedProgram:
         self._versions.update({"python": self._process.python, **recording.versions})
         return recording
 
+    def _require_open(self) -> None:
+        if not self._forget.alive:
+            raise UnsupportedError("program: cannot run (got a closed one; need an open one). Compile the graph again.")
+
     def close(self) -> None:
         """Free the program in the worker. Calling it twice is fine."""
         if self._forget.detach() and self._process.alive:
             with contextlib.suppress(NeuroError):  # a worker that dies over this has freed it
                 self._process.ask("close", {"program": self._number}, limit_s=CLOSE_LIMIT_S)
+
+
+class IsolatedLearningProgram(IsolatedProgram):
+    """A graph compiled in a worker, of a backend that has learning rules."""
+
+    def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
+        """Run a batch in the worker and learn from it; see `neuro.backend.LearningProgram`.
+
+        Raises: UnsupportedError for what the backend cannot learn; DataError for a stimulus or teacher that does not fit; WorkerError if the
+        worker fails, dies or hangs.
+        """
+        self._require_open()
+        stimulus.check(self._graph)
+        with self._process.job() as folder:
+            stimulus.save(folder / "stimulus.h5")
+            learning_files.save_teacher(teacher, folder / "teacher.h5")
+            files = {name: str(folder / f"{name}.h5") for name in ("stimulus", "teacher", "learned", "graph")}
+            request = {"program": self._number, "trajectory_every": trajectory_every, **files}
+            self._process.ask("learn", request, limit_s=self._time_limit_s, progress=self._progress)
+            learned = learning_files.load_learned(files["learned"], load(files["graph"]))
+        self._graph = learned.graph
+        return learned
 
 
 def _plain_load(where: str, factory: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Requests and replies are lines of JSON; graphs, stimuli and recordings are files
     load     backend {"module", "attribute", "options", "progress"}      -> python: version of this interpreter
     compile  program: its number, graph: path
     run      program, stimulus: path, record, recording: path to write
+    learn    program, stimulus: path, teacher: path, trajectory_every, learned: path to write, graph: path to write
     close    program
     quit
 
@@ -31,8 +32,9 @@ from typing import IO, Any
 
 from neuro import errors, graph, recording
 
-from . import session
+from . import learning_files, session
 from .api import Backend, Program, Record
+from .learning import LearningProgram
 from .stimulus import Stimulus
 
 FOLDER = "NEURO_WORKER_FOLDER"
@@ -79,6 +81,14 @@ class Worker:
         stimulus = Stimulus.load(request["stimulus"])
         result = self._programs[request["program"]].run(stimulus, record_of(request["record"]))
         recording.save(result, request["recording"])
+
+    def _learn(self, request: dict[str, Any]) -> None:
+        program = self._programs[request["program"]]
+        assert isinstance(program, LearningProgram), "the backend's capabilities promise it"
+        stimulus, teacher = Stimulus.load(request["stimulus"]), learning_files.load_teacher(request["teacher"])
+        learned = program.learn(stimulus, teacher, trajectory_every=request["trajectory_every"])
+        learning_files.save_learned(learned, request["learned"])
+        graph.save(learned.graph, request["graph"])
 
     def _close(self, request: dict[str, Any]) -> None:
         self._programs.pop(request["program"]).close()

@@ -37,16 +37,16 @@ def lava_python() -> Path:
 @pytest.fixture
 def inside(lava_python: Path, tmp_path: Path) -> Inside:
     """Return a function that runs a case of `in_lava.py` in Lava's interpreter and returns what it found."""
-    return _runner(lava_python, tmp_path, "in_lava.py")
+    return runner(lava_python, tmp_path, "in_lava.py")
 
 
 @pytest.fixture
 def by_hand(lava_python: Path, tmp_path: Path) -> Inside:
     """Return a function that runs a case of `by_hand.py`, a net written against Lava's own API."""
-    return _runner(lava_python, tmp_path, "by_hand.py")
+    return runner(lava_python, tmp_path, "by_hand.py")
 
 
-def _runner(lava_python: Path, tmp_path: Path, script: str) -> Inside:
+def runner(lava_python: Path, tmp_path: Path, script: str) -> Inside:
     def run(case: str) -> dict[str, Any]:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         env.update(PYTHONPATH=os.pathsep.join((str(ROOT), str(ROOT / "backends"))), TMPDIR=str(tmp_path))

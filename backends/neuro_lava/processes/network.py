@@ -64,9 +64,14 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
         if isinstance(p, IntLIF) and p.name in self._plan.populations:
             ends = self._add_stock(p, index)
         else:
-            ends = Ends(_population(p, index, self._batch, self._folder), self._plan.hardware)
+            ends = Ends(self._process(p, index), self._plan.hardware)
         setattr(self, f"population_{index}", ends.process)
         return ends
+
+    def _process(self, p: Population, index: int) -> Any:
+        """Make the Process of our own of a population."""
+        where = parameters(p, index, self._batch, self._folder)
+        return _PROCESSES[kind(p)](**where)
 
     def _add_stock(self, p: IntLIF, index: int) -> Ends:
         """Make a stock LIF and its probe."""
@@ -95,6 +100,10 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
             spiking=tuple(kind(p) not in ("CurrentInput", "LI", "IntLI") for p in populations),
             into_stock=name in self._plan.populations,
         )
+        self._attach(name, found, synapses)
+
+    def _attach(self, name: str, found: Wiring, synapses: Any) -> None:
+        """Connect a Process of synapses with its sources and its population."""
         for k, source in enumerate(found.sources):
             self._ends[source].to_host.connect(getattr(synapses, f"s_in{k}"))
         synapses.a_out.connect(self._ends[name].process.a_in)
@@ -110,28 +119,40 @@ class NetworkModel(AbstractSubProcessModel):  # type: ignore[misc]
         setattr(self, f"stock_{number}", connection)
 
 
-def _population(p: Population, index: int, batch: int, folder: str) -> Any:
-    """Return the Process of a population."""
+_PROCESSES: dict[str, Any] = {
+    "SpikeInput": SpikeSource,
+    "CurrentInput": CurrentSource,
+    "LI": LI,
+    "LIF": ALIF,
+    "ALIF": ALIF,
+    "IntLI": IntLI,
+    "IntLIF": IntALIF,
+    "IntALIF": IntALIF,
+    "AHP": AHP,
+}
+"""The Process of each kind of population; LIF is ALIF without adaptation."""
+
+
+def parameters(p: Population, index: int, batch: int, folder: str) -> dict[str, Any]:
+    """Return what the Process of a population is made with."""
     where: dict[str, Any] = {"name": p.name, "index": index, "folder": folder, "batch": batch}
     none = np.zeros(p.size, np.int64)
     match kind(p):
-        case "SpikeInput":
-            return SpikeSource(**where, size=p.size)
-        case "CurrentInput":
-            return CurrentSource(**where, size=p.size)
+        case "SpikeInput" | "CurrentInput":
+            return {**where, "size": p.size}
         case "LI":
-            return LI(**where, **_fields(p, "kappa", "bias"))
+            return where | _fields(p, "kappa", "bias")
         case "LIF" | "ALIF":
             adaptation = {"rho": none, "beta": none} if kind(p) == "LIF" else _fields(p, "rho", "beta")
-            return ALIF(**where, **adaptation, **_fields(p, "reset", "alpha", "v_th", "bias", "n_ref"))
+            return where | adaptation | _fields(p, "reset", "alpha", "v_th", "bias", "n_ref")
     where["clipped"] = tuple(s for s in states(p) if s != "z")
     if kind(p) == "IntLI":
-        return IntLI(**where, **_fields(p, "state_bits", "d_u", "d_y", "bias"))
+        return where | _fields(p, "state_bits", "d_u", "d_y", "bias")
     shared = _fields(p, "state_bits", "d_u", "d_v", "v_th", "bias", "n_ref")
     if kind(p) == "AHP":
-        return AHP(**where, **shared, **_fields(p, "d_x", "w_x"))
+        return where | shared | _fields(p, "d_x", "w_x")
     adaptation = {"d_a": none, "bump": none} if kind(p) == "IntLIF" else _fields(p, "d_a", "bump")
-    return IntALIF(**where, **shared, **adaptation, **_fields(p, "reset"))
+    return where | shared | adaptation | _fields(p, "reset")
 
 
 def _fields(p: Population, *names: str) -> dict[str, Any]:

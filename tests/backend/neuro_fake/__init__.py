@@ -19,10 +19,11 @@ from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
 
-from neuro.backend import Availability, Capabilities, Progress, Record, Stimulus, require
+from neuro.backend import Availability, Capabilities, Learned, Progress, Record, Stimulus, Teacher, require
 from neuro.backend.golden import ReferenceBackend
 from neuro.errors import DataError, GraphError
 from neuro.graph import Graph
+from neuro.learning.reference import Learner
 from neuro.recording import Recording
 
 TALK = "the simulator talks to itself"
@@ -94,6 +95,29 @@ class FakeProgram:
 
     def close(self) -> None:
         self._program.close()
+
+
+class FakeLearningBackend(FakeBackend):
+    """Learn by the golden model of learning; `act` when it is asked to."""
+
+    name = "fake learner"
+    capabilities = Capabilities(plasticity=frozenset({"eprop"}))
+
+    def compile(self, graph: Graph) -> FakeLearningProgram:
+        require(self, graph)
+        return FakeLearningProgram(graph, self._act, self._shares, self._progress)
+
+
+class FakeLearningProgram(FakeProgram):
+    """A graph that learns."""
+
+    def __init__(self, graph: Graph, act: str, shares: bool, progress: Progress | None) -> None:
+        super().__init__(graph, act, shares, progress)
+        self._learner = Learner(graph)
+
+    def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
+        _ACTS[self._act]()
+        return self._learner.learn(stimulus, teacher, trajectory_every=trajectory_every)
 
 
 def _hold(names: list[str]) -> None:
