@@ -7,14 +7,16 @@ from importlib import metadata
 
 import numpy as np
 
-from neuro.backend import Availability, Capabilities, Progress, Record, Stimulus, probe, require
+from neuro.backend import Availability, Capabilities, Learned, Progress, Record, Stimulus, Teacher, probe, require
 from neuro.errors import UnsupportedError, nearest
 from neuro.graph import FLOAT_KINDS, INTEGER_KINDS, Graph, SpikeInput
 from neuro.recording import Events, Recording, make
 
 from .batch import Output, Simulator, Wanted, by_population, by_state, drive, samples_at_once, saturations, wanted
 from .layout import Layout, lay_out
+from .learning import learn
 from .runtime import Runtime
+from .sites import RULES
 from .standalone import Standalone
 
 TARGETS = ("numpy", "cython", "cpp_standalone")
@@ -35,7 +37,9 @@ class Brian2Backend:
     """
 
     name = "brian2"
-    capabilities = Capabilities(populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}))
+    capabilities = Capabilities(
+        populations=FLOAT_KINDS | INTEGER_KINDS, semantics=frozenset({"float", "integer"}), plasticity=RULES
+    )
 
     def __init__(
         self,
@@ -84,7 +88,7 @@ class Brian2Backend:
 
 
 class Brian2Program:
-    """A graph on Brian2; each run starts from zero state."""
+    """A graph on Brian2; each run starts from zero state, with the weights that were learned last."""
 
     def __init__(
         self, layout: Layout, simulator: Simulator, target: str, memory_bytes: int, progress: Progress | None
@@ -93,12 +97,15 @@ class Brian2Program:
         self._memory, self._progress = memory_bytes, progress
         self._closed = False
 
-    def run(self, stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
-        """Run a batch, in parts if it is large; see `neuro.backend.Program`."""
+    def _require_open(self) -> None:
         if self._closed:
             raise UnsupportedError(
                 "backend 'brian2': the program is closed (got a run; need an open one). Compile again."
             )
+
+    def run(self, stimulus: Stimulus, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
+        """Run a batch, in parts if it is large; see `neuro.backend.Program`."""
+        self._require_open()
         layout, graph = self._layout, self._layout.graph
         stimulus.check(graph)
         keep, traces = record.spike_names(graph), record.trace_names(graph)
@@ -119,6 +126,14 @@ class Brian2Program:
             keep=keep,
             wall_time_s=output.seconds,
         )
+
+    def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
+        """Run a batch and learn from it; see `neuro.backend.LearningProgram`. Targets "numpy" and "cython"."""
+        self._require_open()
+        found = learn(self._layout.graph, self._target, self._progress, stimulus, teacher, trajectory_every)
+        self._layout = lay_out(found.graph)
+        self._simulator = Runtime(self._layout, self._target, self._progress)
+        return found
 
     def close(self) -> None:
         """Remove what was built; a closed program cannot run."""

@@ -7,7 +7,7 @@ semantics runs the same code. The equations are in Brian2's language; nothing he
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,43 @@ FLOAT_CELLS = CellModel(
     constants=_float_constants,
     rest="bias",
 )
+
+# ------------------------------------------------------------------------------------------- float graphs that learn
+
+# What synapses that learn by e-prop read of their neuron: near is psi without gamma / v_th, keep and opens are 0 where reset
+# "zero" cut the membrane's memory and its input. The learning signals L0, L1, ... begin each step at 0.
+_LEARNING_STEP = """
+a = rho * a + z
+A = v_th + beta * a
+free = int(wait == 0)
+keep = 1 - to_zero * z
+opens = 1 - to_zero * (1 - free)
+v = (alpha * v + I * opens) - r
+near = clip(1 - abs((v - A) / v_th), 0, 1) * free
+z = fires * free * int(v > A)
+r = z * (by_v_th * v_th + by_A * A)
+v = v * (1 - to_zero * z)
+wait = z * n_ref + (1 - z) * (wait - (1 - free))
+I = bias
+"""
+
+
+def learning_cells(n_signals: int) -> CellModel:
+    """Return the model of float cells whose synapses learn; n_signals: learning signals of a cell. err: a readout's error."""
+    signals = tuple(f"L{k}" for k in range(n_signals))
+    return replace(
+        FLOAT_CELLS,
+        name="learning",
+        states=(*FLOAT_CELLS.states, "near", "keep", "opens", "err", *signals),
+        step=_LEARNING_STEP + "".join(f"{name} = 0\n" for name in signals),
+        constants=_learning_constants,
+    )
+
+
+def _learning_constants(p: LIF | LI) -> Mapping[str, ArrayLike]:
+    """Return the constants of a population; a readout has a threshold, which it never meets, since near divides by it."""
+    return {**_float_constants(p), "v_th": 1.0} if isinstance(p, LI) else _float_constants(p)
+
 
 # ---------------------------------------------------------------------------------------------------- integer graphs
 

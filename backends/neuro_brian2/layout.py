@@ -6,8 +6,8 @@ let compiled code be used again. Numpy only; nothing here knows Brian2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,18 @@ def _channels(found: list[Projection], column: Mapping[str, int], cell: Mapping[
     channels = Channels(column=pairs[:, 0].copy(), lag=pairs[:, 1].copy())
     pre = channel.reshape(-1).astype(np.int32)
     return channels, Wires(pre=pre, post=wires.post, weight=wires.weight, delay=np.zeros_like(wires.delay))
+
+
+def wires_of(layout: Layout, found: Sequence[Projection]) -> dict[str, Wires]:
+    """Return the synapses of some of a layout's projections, of one sample, by what sends: "lines", "channels" or "cells"."""
+    senders = {"lines": layout.line, "channels": layout.column, "cells": layout.cell}
+    parts = {name: [c for c in found if c.source in known] for name, known in senders.items()}
+    wires = {name: _wires(parts[name], senders[name], layout.cell, int(name == "cells")) for name in senders}
+    sent = wires["channels"]
+    pairs = list(zip(layout.channels.column.tolist(), layout.channels.lag.tolist(), strict=True))
+    number = {pair: k for k, pair in enumerate(pairs)}
+    pre = np.array([number[p] for p in zip(sent.pre.tolist(), sent.delay.tolist(), strict=True)], np.int32)
+    return {**wires, "channels": replace(sent, pre=pre, delay=np.zeros_like(sent.delay))}
 
 
 def replicate(wires: Wires, batch: int, n_pre: int, n_post: int) -> Wires:

@@ -66,48 +66,49 @@ class Model:
 def build(layout: Layout, drive: Drive, wanted: Wanted) -> Model:
     """Return the network of a layout for a batch and its stimulus, recording the traces that are wanted."""
     batch, lines, currents = drive.batch, None, None
-    clock = Clock(dt=1 * second, name="neuro_clock")
-    network = Network(name="neuro_network")
-    network.schedule = ["start", "groups", "thresholds", "synapses", "resets", "end"]
-    cells = _cells(layout, batch, clock)
-    _add(network, cells)
+    network, clock = make_network()
+    cells = make_cells(layout, batch, clock)
+    add(network, cells)
     if len(layout.from_lines):
-        lines = SpikeGeneratorGroup(
-            batch * layout.n_lines,
-            drive.index,
-            drive.step * second,
-            sorted=True,
-            when="start",
-            clock=clock,
-            name="neuro_lines",
-        )
+        lines = make_lines(layout, drive, clock)
         wires = replicate(layout.from_lines, batch, layout.n_lines, layout.n_cells)
-        _add(network, lines, _synapses("neuro_from_lines", lines, cells, wires, "I_post += w", "before_groups"))
+        add(network, lines, make_synapses("neuro_from_lines", lines, cells, wires, "I_post += w", "before_groups"))
     if len(layout.from_channels):
-        currents = NeuronGroup(drive.table.size, "value : 1 (constant)", clock=clock, name="neuro_currents")
-        currents.value = drive.table.reshape(-1)
-        channels = _channels(layout, batch, currents)
+        currents = make_currents(drive, clock)
+        channels = make_channels(layout, batch, currents)
         wires = replicate(layout.from_channels, batch, len(layout.channels), layout.n_cells)
-        _add(network, currents, channels)
-        _add(network, _synapses("neuro_from_channels", channels, cells, wires, "I_post += w * u_pre", "before_groups"))
+        add(network, currents, channels)
+        add(
+            network,
+            make_synapses("neuro_from_channels", channels, cells, wires, "I_post += w * u_pre", "before_groups"),
+        )
     if len(layout.from_cells):
         wires = replicate(layout.from_cells, batch, layout.n_cells, layout.n_cells)
-        _add(network, _synapses("neuro_from_cells", cells, cells, wires, "I_post += w", "synapses"))
+        add(network, make_synapses("neuro_from_cells", cells, cells, wires, "I_post += w", "synapses"))
     monitor = SpikeMonitor(cells, name="neuro_spikes")
-    _add(network, monitor)
+    add(network, monitor)
     monitors = {name: _trace(layout, batch, cells, name, recorded) for name, recorded in wanted.items()}
-    _add(network, *monitors.values())
+    add(network, *monitors.values())
     return Model(network=network, cells=cells, spikes=monitor, traces=monitors, lines=lines, currents=currents)
 
 
-def _add(network: Any, *objects: Any) -> None:
+def make_network() -> tuple[Any, Any]:
+    """Return an empty network and its clock, with the order of a step."""
+    network = Network(name="neuro_network")
+    network.schedule = ["start", "groups", "thresholds", "synapses", "resets", "end"]
+    return network, Clock(dt=1 * second, name="neuro_clock")
+
+
+def add(network: Any, *objects: Any) -> None:
+    """Add objects to a network."""
     network.add(*objects)
     for each in objects:
         # As a run does: after one that failed to compile, Brian2 would warn of objects that were never used.
         each._network = network.id
 
 
-def _cells(layout: Layout, batch: int, clock: Any) -> Any:
+def make_cells(layout: Layout, batch: int, clock: Any) -> Any:
+    """Return the group of all cells, before step 0."""
     model, n = layout.model, batch * layout.n_cells
     cells = NeuronGroup(n, model.equations, threshold="z > 0", clock=clock, name="neuro_cells")
     cells.run_regularly(model.step, when="groups", clock=clock, name="neuro_cell_step")
@@ -118,7 +119,27 @@ def _cells(layout: Layout, batch: int, clock: Any) -> Any:
     return cells
 
 
-def _channels(layout: Layout, batch: int, currents: Any) -> Any:
+def make_lines(layout: Layout, drive: Drive, clock: Any) -> Any:
+    """Return the group that sends the spikes of the stimulus."""
+    return SpikeGeneratorGroup(
+        drive.batch * layout.n_lines,
+        drive.index,
+        drive.step * second,
+        sorted=True,
+        when="start",
+        clock=clock,
+        name="neuro_lines",
+    )
+
+
+def make_currents(drive: Drive, clock: Any) -> Any:
+    """Return the group that holds all currents of the stimulus."""
+    currents = NeuronGroup(drive.table.size, "value : 1 (constant)", clock=clock, name="neuro_currents")
+    currents.value = drive.table.reshape(-1)
+    return currents
+
+
+def make_channels(layout: Layout, batch: int, currents: Any) -> Any:
     """Return the group that sends currents: at every step with u != 0 a spike, delivered at once with the value u."""
     n, clock = len(layout.channels), currents.clock
     channels = NeuronGroup(batch * n, _CHANNELS, threshold="u != 0", clock=clock, name="neuro_channels")
@@ -133,7 +154,8 @@ def _channels(layout: Layout, batch: int, currents: Any) -> Any:
     return channels
 
 
-def _synapses(name: str, source: Any, target: Any, wires: Wires, on_pre: str, when: str) -> Any:
+def make_synapses(name: str, source: Any, target: Any, wires: Wires, on_pre: str, when: str) -> Any:
+    """Return synapses whose weights stay as they are."""
     synapses = Synapses(source, target, "w : 1 (constant)", on_pre=on_pre, clock=target.clock, name=name)
     synapses.connect(i=wires.pre, j=wires.post)
     synapses.w = wires.weight

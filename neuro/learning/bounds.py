@@ -40,7 +40,7 @@ def make_room(graph: Graph, w_max: float = 0.0) -> tuple[Graph, GridNote]:
         if not shares.any():
             continue
         scale = 1.0 if isinstance(p, LI) else float(p.v_th.max())
-        asked = w_max or max((rule.w_max for rule in _rules(graph, p)), default=0.0)
+        asked = w_max or max((max(rule.w_max, -getattr(rule, "w_min", 0.0)) for rule in _rules(graph, p)), default=0.0)
         wanted = max(asked or GROWTH * max(largest, scale), largest)
         if p.grid is None or (bound(graph, p)[shares > 0] < wanted).any():
             room[p.name] = float((fixed + shares * wanted).max()) * (1 + 2.0**-40)  # the bound is rounded down
@@ -56,10 +56,11 @@ def bound(graph: Graph, p: FloatReceiver) -> FloatArray:
         s.u_step for c in graph.projections_to(p.name) if isinstance(s := graph.population(c.source), CurrentInput)
     ]
     room = np.maximum(2.0**53 * p.grid * min(steps, default=1.0) - fixed, 0.0)
-    grows = shares > 0
-    most = np.floor(np.divide(room, shares, out=np.zeros(p.size), where=grows) / p.grid) * p.grid
-    most = np.where(most * shares > room, most - p.grid, most)  # the quotient was rounded up
-    return np.where(grows, most, np.inf)
+    some = shares > 0
+    share = np.where(some, shares, 1.0)
+    most = np.floor(room / share / p.grid) * p.grid
+    over = most * share > room  # the quotient was rounded up
+    return np.where(some, np.where(over, most - p.grid, most), np.inf)
 
 
 def limits(
@@ -69,7 +70,7 @@ def limits(
 
     Raises GraphError if a weight is beyond them before learning begins.
     """
-    high = np.minimum(most, rule.w_max) if rule.w_max else most
+    high = np.minimum(most, rule.w_max) if rule.w_max or isinstance(rule, STDP) else most
     low = np.maximum(-most, rule.w_min) if isinstance(rule, STDP) else -high
     if grid is not None:
         low, high = np.ceil(low / grid) * grid, np.floor(high / grid) * grid

@@ -1,7 +1,7 @@
 """Learn on the embedded engine: the whole of a step in one kernel, equal to `neuro.learning.reference` to 1e-12.
 
-Spikes and states are the golden model's bit for bit as long as the weights are; learned numbers differ in their last bits from the
-reference's, whose sums are in another order.
+Spikes and states are the golden model's bit for bit as long as the weights are; what e-prop learns differs in its last bits from
+the reference, whose sums are in another order.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro import kernels
-from neuro.backend import Learned, Record, Stimulus, StimulusStream, Teacher
-from neuro.engine import EngineBackend
+from neuro.backend import Capabilities, Learned, Record, Stimulus, StimulusStream, Teacher
+from neuro.engine import EngineBackend, EngineProgram
 from neuro.engine.call import Signals
 from neuro.engine.inputs import Inputs
 from neuro.graph import Graph
-from neuro.learning import kernel, layout
-from neuro.learning.kernel import Found, Net, Told
+from neuro.learning import baseline, kernel, layout, structures
+from neuro.learning.kernel import Found, Told
 from neuro.learning.local import FloatArray
 from neuro.learning.log import Log
+from neuro.learning.net import Net, make
 from neuro.learning.plan import prepare
+from neuro.learning.reference import Learner
+from neuro.learning.rules import RULES
 from neuro.recording import Recording
 
 _ROOM_BYTES = 2**28
@@ -32,62 +35,73 @@ _ROOM_BYTES = 2**28
 _CALL_WORK = 2**30
 """Synapses times steps of one call of the kernel, at most: about a second, between two of which an interrupt is heard."""
 _LEAST_SHARE = 8192
-"""Fewest learning synapses of one sample worth a thread of their own (benchmarks/learning.py)."""
+"""Fewest learning synapses of one sample worth a thread of their own: a step of so many takes some 10 us (benchmarks/learning.py),
+several times what two threads need to meet."""
 
 
-class EngineLearner:
+class LearningEngine(EngineBackend):
+    """The engine, whose programs learn where a graph's projections carry plasticity. Parameters: those of `EngineBackend`."""
+
+    capabilities: Capabilities = replace(EngineBackend.capabilities, plasticity=frozenset(RULES))
+
+    def compile(self, graph: Graph) -> EngineProgram | EngineLearner:  # type: ignore[override]
+        """Lay the graph out for the kernels. Raises: as `EngineBackend.compile`; GraphError for a rule that does not fit the graph."""
+        if all(c.plasticity is None for c in graph.projections):
+            return super().compile(graph)
+        return EngineLearner(graph, n_threads=self._n_threads)
+
+
+class EngineLearner(Learner):
     """A graph that learns on the engine, and keeps its weights, and its adaptive feedback, from one call to the next.
 
-    graph: with the present weights. feedback: the present random or adaptive B by "P/Y", (n_Y, n_P); drawn anew if None.
+    graph: with the present weights. feedback: the present random or adaptive B by "P/Y", (n_Y, n_P); drawn anew if there are none.
     n_threads: default all cores; over the samples of a batch, or over the synapses of one; the result does not depend on them.
-    Raises: what `plan.prepare` raises; UnsupportedError if the kernels are not built.
+    Raises: what `plan.prepare` and the reference raise; UnsupportedError if the kernels are not built.
     """
 
     def __init__(
         self, graph: Graph, feedback: Mapping[str, FloatArray] | None = None, *, n_threads: int | None = None
     ) -> None:
         kernels.library()
-        plan = prepare(graph)
-        self.graph, self._places = graph, layout.lay_out(plan)
-        self.feedback = {**plan.feedback, **{k: np.array(b) for k, b in (feedback or {}).items() if k in plan.feedback}}
+        super().__init__(graph, feedback)
         self._n_threads = n_threads or _cores()
+        self._net = self._new_net()
+        self._states: dict[int, dict[str, NDArray[Any]]] = {}
+
+    def _new_net(self) -> Net:
+        plan = replace(prepare(self.graph), feedback=self.feedback)
+        return make(plan, layout.lay_out(plan))
 
     def run(self, stimulus: Stimulus | StimulusStream, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
         """Run a batch with the present weights, which stay as they are."""
         return EngineBackend(n_threads=self._n_threads).compile(self.graph).run(stimulus, record)
 
     def close(self) -> None:
-        """Hold nothing, free nothing."""
+        """Free the memory of samples; a closed program makes it anew if it is used again."""
+        self._states.clear()
 
     def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
         """Run a batch and learn from it; see `neuro.backend.LearningProgram`."""
-        plan = prepare(self.graph)
-        plan.check(teacher, stimulus.batch, stimulus.steps)
-        net = kernel.make(replace(plan, feedback=self.feedback), self._places)
-        log = Log.begin(plan, stimulus.batch, stimulus.steps, trajectory_every)
-        run = _Run(net, log, stimulus, teacher, self._n_threads)
-        run.all()
-        weight = {key: net.w[place] for key, place in self._places.place.items()}
-        learned = log.learned(weight)
-        self.feedback = run.feedback()
-        if learned.graph is not self.graph:
-            self._follow(learned.graph)
+        net = self._net
+        net.plan.check(teacher, stimulus.batch, stimulus.steps)
+        log = Log.begin(net.plan, stimulus.batch, stimulus.steps, trajectory_every)
+        _Run(net, log, stimulus, teacher, self._n_threads, self._states).all()
+        learned = log.learned({key: net.w[place] for key, place in net.places.place.items()})
+        learned = replace(learned, graph=baseline.kept_in(learned.graph, net.plan))
+        self.graph, self.feedback = learned.graph, _matrices(net)
+        if not all(np.array_equal(c.weight, net.w[net.places.place[c.name]]) for c in self.graph.projections):
+            self._net = self._new_net()  # parallel synapses of one delay have changed places: they are sorted by weight
         return learned
-
-    def _follow(self, graph: Graph) -> None:
-        """Take the graph with the new weights; parallel synapses may have changed places."""
-        before, self.graph = self.graph, graph
-        for old, new in zip(before.projections, graph.projections, strict=True):
-            if not (np.array_equal(old.pre, new.pre) and np.array_equal(old.delay, new.delay)):
-                self._places = layout.lay_out(prepare(graph))
-                return
 
 
 class _Run:
     """One call of `learn`."""
 
-    def __init__(self, net: Net, log: Log, stimulus: Stimulus, teacher: Teacher, n_threads: int) -> None:
-        self._net, self._log, self._teacher, self._n_threads = net, log, teacher, n_threads
+    def __init__(
+        self, net: Net, log: Log, stimulus: Stimulus, teacher: Teacher, n_threads: int,
+        states: dict[int, dict[str, NDArray[Any]]],
+    ) -> None:  # fmt: skip
+        self._net, self._log, self._teacher, self._n_threads, self._states = net, log, teacher, n_threads, states
         self._steps, self._batch = stimulus.steps, stimulus.batch
         inputs = Inputs(net.plan.graph, net.places.engine, stimulus)
         self._signals = inputs.part((0, stimulus.batch), 0, stimulus.steps).signals
@@ -102,20 +116,29 @@ class _Run:
     def all(self) -> None:
         """Run all samples: side by side where weights stand still, else one after the other."""
         net, n = self._net, 1
+        for changes in net.n_changes.values():
+            changes[:] = 0
         if net.plan.batched:
             n = max(1, min(self._batch, _ROOM_BYTES // kernel.n_bytes(net)))
-        state = kernel.new_state(net, n)
         for first in range(0, self._batch, n):
             last = min(first + n, self._batch)
-            mine = state if last - first == n else {name: x[: last - first] for name, x in state.items()}
-            self._some(mine, first, last)
+            self._some(self._state(n, last - first), first, last)
+            if not net.plan.batched:
+                net.plan = baseline.after_sample(net.plan, self._found.reward[first], self._teacher.mask[first])
+                structures.take_baselines(net)
         self._keep_found()
+
+    def _state(self, room: int, n: int) -> dict[str, NDArray[Any]]:
+        """Return memory for n samples, of that for `room`, which is kept for the next call."""
+        if room not in self._states:
+            self._states.clear()
+            self._states[room] = kernel.new_state(self._net, room)
+        return {name: x[:n] for name, x in self._states[room].items()}
 
     def _some(self, state: dict[str, NDArray[Any]], first: int, last: int) -> None:
         """Run samples first..last-1 from begin to end."""
-        net, rows = self._net, slice(first, last)
+        net, rows, whole = self._net, slice(first, last), self._found
         signals, told = self._signals_of(rows), _told(self._teacher, rows)
-        whole = self._found
         found = Found(whole.y[rows], whole.n_spikes[rows], whole.action[rows], whole.reward[rows])
         shares = min(self._n_threads, net.places.n_places // _LEAST_SHARE)
         over_neurons = last - first == 1 and shares > 1
@@ -123,8 +146,10 @@ class _Run:
         for t, stop in self._pieces(last - first):
             kernel.advance(net, state, signals, told, found, (t, stop), n_threads, over_neurons)
             self._keep_weights(rows, stop)
-        gradient = {site.key: state["gradient"][:, net.places.place[site.key]] for site in net.plan.sites}
-        self._log.keep_sample(gradient, dict.fromkeys(self._log.n_updates, 0))
+        total = state["gradient"].sum(axis=0)  # in the order of the samples, whatever the threads
+        gradient = {s.key: total[None, net.places.place[s.key]] for s in net.plan.sites if s.rule.update == "batch"}
+        nothing = dict.fromkeys((s.key for s in net.plan.sites), np.zeros((0, 0)))
+        self._log.keep_sample({**nothing, **gradient}, dict.fromkeys(self._log.n_updates, 0))
 
     def _pieces(self, n_samples: int) -> list[tuple[int, int]]:
         """Return the steps of each call of the kernel."""
@@ -160,13 +185,13 @@ class _Run:
         for key in self._log.n_updates:
             self._log.n_updates[key] = int(net.n_changes[key].sum())
 
-    def feedback(self) -> dict[str, FloatArray]:
-        """Return the matrices as they are now."""
-        net, found = self._net, {}
-        for key, b in net.plan.feedback.items():
-            at = net.trails.feedback[key]
-            found[key] = net.feedback[at : at + b.size].reshape(b.shape).copy()
-        return found
+
+def _matrices(net: Net) -> dict[str, FloatArray]:
+    """Return random and adaptive feedback as it is now."""
+    at = net.trails.feedback
+    return {
+        key: net.feedback[at[key] : at[key] + b.size].reshape(b.shape).copy() for key, b in net.plan.feedback.items()
+    }
 
 
 def _told(teacher: Teacher, rows: slice) -> Told:

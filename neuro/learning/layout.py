@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from neuro.engine import kernel as engine
 from neuro.engine.layout import Layout
 from neuro.errors import UnsupportedError
-from neuro.graph import ALIF, LI, CurrentInput, Graph
+from neuro.graph import ALIF, LI, CurrentInput, Graph, decay
 from neuro.learning.local import FloatArray
 from neuro.learning.plan import Plan, Site
-from neuro.learning.rules import Rule
+from neuro.learning.rules import STDP, Rule
 
 PAD = 8
 """Places of one target are padded to a multiple of it (kPad)."""
@@ -76,7 +76,7 @@ class Places:
     """Where every weight lies.
 
     place: by projection and by "bias/P", the place of each synapse. n_places: that learn. reach, dense, pre: see net.h. start, stop:
-    by site, the places of each target.
+    by site, the places of each target. links: by projection.
     """
 
     engine: Layout
@@ -91,7 +91,7 @@ class Places:
     pre: Int32
     start: Mapping[str, Int]
     stop: Mapping[str, Int]
-    links: tuple[Link, ...]
+    links: Mapping[str, tuple[Link, ...]]
 
 
 @dataclass(eq=False)
@@ -120,10 +120,12 @@ def lay_out(plan: Plan) -> Places:
     draft = _Draft()
     groups = tuple(_group(draft, graph, base, n_columns, sites) for sites in _sites_by_group(plan).values())
     n_places, n = draft.n, draft.n
+    links: dict[str, tuple[Link, ...]] = {}
     for c in graph.projections:
         if c.name not in draft.place:
             draft.place[c.name] = np.arange(n, n + c.size)
             n += c.size
+        links[c.name] = tuple(_links(c, graph, base, draft.place[c.name]))
     reach = np.concatenate([np.zeros(0, np.int64), *draft.reach])
     return Places(
         engine=base,
@@ -138,7 +140,7 @@ def lay_out(plan: Plan) -> Places:
         pre=np.concatenate([np.zeros(0, np.int64), *draft.pre]).astype(np.int32),
         start=draft.start,
         stop=draft.stop,
-        links=tuple(link for c in graph.projections for link in _links(c, graph, base, draft.place[c.name])),
+        links=links,
     )
 
 
@@ -184,16 +186,23 @@ def _group(draft: _Draft, graph: Graph, base: Layout, n_columns: int, sites: lis
 def _window(draft: _Draft, graph: Graph, sites: list[Site]) -> tuple[int, bool, bool]:
     """Choose what a group's synapses read: the senders' signals filtered with the one decay of all targets, or as they are."""
     p: Any = graph.population(sites[0].target)
+    rule = sites[0].rule
+    if isinstance(rule, STDP):  # the trace of arrivals
+        return _window_of(draft, float(decay(rule.tau_plus_ms, graph.dt_ms))), False, False
     leak = p.kappa if isinstance(p, LI) else p.alpha
-    decay = float(leak[0])
-    if (leak != decay).any() or (not isinstance(p, LI) and p.reset == "zero"):
+    one = float(leak[0])
+    if (leak != one).any() or (not isinstance(p, LI) and p.reset == "zero"):
         return 0, True, False
-    if decay not in draft.decays:
-        if len(draft.decays) == _MOST_WINDOWS:
-            return 0, True, False
-        draft.decays.append(decay)
+    if one not in draft.decays and len(draft.decays) >= _MOST_WINDOWS:
+        return 0, True, False
     spikes = all(s.source is not None and not isinstance(graph.population(s.source), CurrentInput) for s in sites)
-    return draft.decays.index(decay), False, spikes and decay >= _LEAST_DECAY
+    return _window_of(draft, one), False, spikes and one >= _LEAST_DECAY
+
+
+def _window_of(draft: _Draft, decay: float) -> int:
+    if decay not in draft.decays:
+        draft.decays.append(decay)
+    return draft.decays.index(decay)
 
 
 def _links(c: Any, graph: Graph, base: Layout, place: Int) -> list[Link]:

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from neuro.backend import Learned, Stimulus, Teacher
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import LIF, Graph, Receiver, reference
-from neuro.learning import bounds, eprop, feedback, reward, signals
+from neuro.learning import baseline, bounds, eprop, feedback, reward, signals, stdp
 from neuro.learning.local import FloatArray, Local, RuleSteps, State
 from neuro.learning.log import Log
 from neuro.learning.plan import Plan, Site, prepare
-from neuro.learning.rules import EProp, RewardEProp, RewardSTDP, Rule
+from neuro.learning.rules import STDP, EProp, RewardEProp, RewardSTDP, Rule
 
-STEPS: dict[type[Rule], RuleSteps] = {EProp: eprop, RewardEProp: reward}
+STEPS: dict[type[Rule], RuleSteps] = {EProp: eprop, RewardEProp: reward, STDP: stdp, RewardSTDP: stdp}
 """The step functions of each rule."""
 
 
@@ -104,7 +104,10 @@ class Learner:
                 log.keep_step(rows, t, now.y, now.neurons, now.action, now.reward, now.weight)
             weight, matrices = now.weight, now.feedback
             log.keep_sample(now.gradient, now.n_updates)
+            if not plan.batched:
+                plan = baseline.after_sample(plan, log.reward[first], told.mask[0])
         learned = log.learned(weight)
+        learned = replace(learned, graph=baseline.kept_in(learned.graph, plan))
         self.graph, self.feedback = learned.graph, matrices
         return learned
 
@@ -152,7 +155,8 @@ def finish(plan: Plan, last: Moment) -> Moment:
     nothing = replace(last, y={name: np.zeros_like(y) for name, y in last.y.items()}, reward=np.zeros_like(last.reward))
     parts = {}
     for site in plan.sites:
-        modulator = np.repeat(_modulator(site, last, nothing)[:, None], site.synapses.size, axis=1)
+        mask = np.zeros_like(last.reward)
+        modulator = np.repeat(_modulator(site, last, nothing, mask)[:, None], site.synapses.size, axis=1)
         parts[site.key] = _steps(site).finish(site.rule, site.synapses, last.rules[site.key], modulator)
     now = _update(plan, last, parts, "step", fade=False)
     return _update(plan, now, now.gradient, "episode")
@@ -196,7 +200,7 @@ def _local(plan: Plan, site: Site, last: Moment, now: Moment, arrived: Mapping[s
         w=np.broadcast_to(last.weight[site.key], shape),
         signal=_sent_back(site, errors, last, p.size),
         bonus=_sent_back(site, bonus, last, p.size),
-        modulator=np.broadcast_to(_modulator(site, last, now)[:, None], shape),
+        modulator=np.broadcast_to(_modulator(site, last, now, teacher.mask[:, last.t])[:, None], shape),
     )
 
 
@@ -225,12 +229,12 @@ def _sent_back(site: Site, errors: Mapping[str, FloatArray], last: Moment, size:
     return found[:, :, site.post]
 
 
-def _modulator(site: Site, last: Moment, now: Moment) -> FloatArray:
+def _modulator(site: Site, last: Moment, now: Moment, mask: FloatArray) -> FloatArray:
     """Return the one number that a rule tells all its synapses, (batch,)."""
     rule = site.rule
     if isinstance(rule, RewardEProp) and last.t > 0:
         return signals.td_error(last.reward, last.y[rule.value][:, 0], now.y[rule.value][:, 0], rule.discount)
-    return now.reward if isinstance(rule, RewardSTDP) else np.zeros_like(now.reward)
+    return baseline.factor(rule, now.reward, mask) if isinstance(rule, RewardSTDP) else np.zeros_like(now.reward)
 
 
 def _update(plan: Plan, now: Moment, parts: Mapping[str, FloatArray], when: str, fade: bool = True) -> Moment:

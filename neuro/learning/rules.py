@@ -217,7 +217,8 @@ class RewardSTDP(STDP):
     | --- | --- | --- | --- | --- |
     | tau_e_ms | tau_e | ms | 500.0 | decay of the eligibility |
     | factor | | | "reward" | "reward": the teacher's reward, for all synapses; "supervised": the signal's error at the post neuron |
-    | tau_reward | | episodes | 0.0 | the running mean reward that is taken off; 0: none |
+    | tau_reward | | samples | 0.0 | time over which the mean reward is taken, which is taken off where the teacher judges; 0: none is |
+    | baseline | b | 1 | 0.0 | that mean so far |
 
     Source: Izhikevich 2007; Fremaux & Gerstner 2016.
     """
@@ -225,6 +226,7 @@ class RewardSTDP(STDP):
     tau_e_ms: float = 500.0
     factor: str = "reward"
     tau_reward: float = 0.0
+    baseline: float = 0.0
     name: ClassVar[str] = "reward_stdp"
 
     @property
@@ -237,7 +239,8 @@ class RewardSTDP(STDP):
         yield from super().checks()
         yield from _one_of("factor", self.factor, ("reward", "supervised"))
         yield from _need("tau_e_ms", self.tau_e_ms, self.tau_e_ms > 0, "> 0 ms")
-        yield from _need("tau_reward", self.tau_reward, self.tau_reward >= 0, ">= 0 episodes")
+        fits = self.tau_reward == 0 or self.tau_reward >= 1
+        yield from _need("tau_reward", self.tau_reward, fits, ">= 1 sample; 0: no mean is taken off")
 
 
 RULES: dict[str, type[Rule]] = {kind.name: kind for kind in (EProp, RewardEProp, STDP, RewardSTDP)}

@@ -17,6 +17,7 @@ from neuro.learning import programs, state
 from neuro.learning.config import LearnConfig
 from neuro.learning.evaluation import evaluate, loss_of
 from neuro.learning.plan import Plan
+from neuro.learning.rules import rule_of
 from neuro.learning.state import Progressed
 from neuro.learning.teacher import Lesson, teacher_of
 from neuro.learning.update import optimise, with_lr
@@ -39,6 +40,7 @@ class Run:
         self._begin, self._saved = begin, False
         self._program: programs.Learning | None = None
         self._factor = 1.0
+        self._lr = {c.name: rule_of(c.plasticity).lr for c in held.graph.projections if c.plasticity is not None}
 
     def __enter__(self) -> Run:
         return self
@@ -101,7 +103,10 @@ class Run:
         """Return a program that has the present weights, and the rules with their present learning rate."""
         if self._program is None or factor != self._factor:
             self._drop()
-            self._program, self._factor = self._begin(with_lr(self.state.graph, factor), self.state.feedback), factor
+            self._program, self._factor = (
+                self._begin(with_lr(self.state.graph, self._lr, factor), self.state.feedback),
+                factor,
+            )
         return self._program
 
     def _drop(self) -> None:
@@ -112,8 +117,7 @@ class Run:
     def _take(self, learned: Learned, feedback: programs.Matrices, factor: float) -> None:
         """Take over what a batch changed, and let the optimiser change the rest."""
         now = self.state
-        rules = {c.name: c.plasticity for c in now.graph.projections}
-        graph = with_lr(learned.graph, 1.0, rules)
+        graph = with_lr(learned.graph, self._lr)
         for key, n in learned.n_updates.items():
             now.n_updates[key] = now.n_updates.get(key, 0) + int(n)
         if any(site.rule.update == "batch" for site in self.plan.sites):

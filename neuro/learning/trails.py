@@ -17,7 +17,7 @@ from neuro.learning.feedback import Filters, Route
 from neuro.learning.layout import Group, Places, adapts
 from neuro.learning.local import FloatArray
 from neuro.learning.plan import Plan
-from neuro.learning.rules import EProp, RewardEProp
+from neuro.learning.rules import STDP, EProp, RewardEProp
 
 TAUGHT, POLICY, VALUE, ENTROPY = range(4)
 """Kinds of judge (judge.h)."""
@@ -29,6 +29,7 @@ OWN_ERROR, SPARSE, DENSE, RATE = range(4)
 Int = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 _NONE, _NONE32 = np.zeros(0, np.int64), np.zeros(0, np.int32)
+NONE = (_NONE32, _NONE)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def find(plan: Plan, places: Places) -> Trails:
 
 def _judges(plan: Plan, group: Group) -> list[Judge]:
     rule, signal = group.rule, group.signal
-    assert signal is not None
+    if signal is None or not rule.needs_signal:
+        return []
     if not isinstance(rule, RewardEProp):
         return [Judge(TAUGHT, signal)]
     found = [Judge(POLICY, signal, value=rule.value, discount=rule.discount)]
@@ -113,6 +115,8 @@ class _Finder:
         """Return the trails of group k."""
         group = self._places.groups[k]
         rule = group.rule
+        if isinstance(rule, STDP):
+            return []
         assert isinstance(rule, EProp)
         # readout -> its column of errors, of what a reward gates and of what none does
         main = {j.readout: self._judges[j] for j in _judges(self._plan, group) if j.kind != ENTROPY}
@@ -184,6 +188,19 @@ class _Finder:
             back_delay=delay[order].astype(np.int32),
             back_at=place[order].astype(np.int64),
         )
+
+
+def straight_back(plan: Plan, places: Places, judges: dict[Judge, int], group: Group) -> tuple[Int, Int32, Int]:
+    """Return the ways by which errors of this step come back to the neurons of a group: row, column of errors, place of the weight."""
+    size = plan.graph.population(group.target).size
+    columns = {j.readout: judges[j] for j in _judges(plan, group)}
+    routes = sorted(group.sites[0].routes, key=lambda r: r.filter)
+    pre = np.concatenate([r.pre for r in routes])
+    order = np.argsort(pre, kind="stable")
+    error = np.concatenate([columns[r.readout] + r.post for r in routes])[order]
+    place = np.concatenate([places.place[r.projection][r.synapses] for r in routes])[order]
+    row = np.searchsorted(pre[order], np.arange(size + 1))
+    return row.astype(np.int64), error.astype(np.int32), place.astype(np.int64)
 
 
 def rate_decay(graph: Graph, rule: EProp) -> float:

@@ -51,18 +51,14 @@ def optimise(
     return with_weights(graph, weight, bias), moments, followed(plan, feedback, change), counts
 
 
-def with_lr(graph: Graph, factor: float, rules: Mapping[str, Plasticity | None] | None = None) -> Graph:
-    """Return the graph with every rule's learning rate times a factor.
-
-    rules: by projection, the rules that are put in the place of the graph's before; None: the graph's own.
-    """
-    if factor == 1.0 and rules is None:
-        return graph
+def with_lr(graph: Graph, lr: Mapping[str, float], factor: float = 1.0) -> Graph:
+    """Return the graph with other learning rates: lr, by projection, times a factor. What else its rules hold stays."""
     changed = []
     for c in graph.projections:
-        held = c.plasticity if rules is None else rules[c.name]
-        if held is not None and factor != 1.0:
-            lr = factor * rule_of(held).lr
-            held = Plasticity(rule=held.rule, signal=held.signal, parameters={**held.parameters, "lr": lr})
+        held = c.plasticity
+        if held is not None and rule_of(held).lr != factor * lr[c.name]:
+            held = Plasticity(
+                rule=held.rule, signal=held.signal, parameters={**held.parameters, "lr": factor * lr[c.name]}
+            )
         changed.append(c if held is c.plasticity else replace(c, plasticity=held))
     return replace(graph, projections=tuple(changed))

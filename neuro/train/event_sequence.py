@@ -29,7 +29,7 @@ class _EventSequence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weights: Tensor, bias: Tensor | None, run: Run, keep_tape: bool) -> tuple[Tensor | None, ...]:
-        weight = weights.detach()[run.structure.order]
+        weight = weights.detach().index_select(0, run.structure.order)
         found, tape = kernel.forward(
             run.structure,
             run.parameters,

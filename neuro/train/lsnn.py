@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import ALIF, INPUTS, LI, LIF, CurrentInput, Graph, Population, SpikeInput
 from neuro.train import dynamics, event_sequence, gpu, kernel, sequence, signals
+from neuro.train.active import find_active, take_active
 from neuro.train.arrangement import Arrangement
 from neuro.train.config import ModelConfig
 from neuro.train.initial import Block, Streams, matrix, populations
@@ -187,20 +190,19 @@ class LSNN(nn.Module):
         Returns: Output.
         Raises: DataError if inputs are missing, misshapen or out of range, or a weight is not finite.
         """
-        parts, weights = signals.parts(self.inputs, inputs), self.weights()
-        used = self._effective(weights)
+        parts = signals.parts(self.inputs, inputs)
         if twin:
-            found = unroll(torch.cat(parts, 2).to(self.dtype), used, self.wiring(), *self._cells())
+            found = unroll(torch.cat(parts, 2).to(self.dtype), self._used(), self.wiring(), *self._cells())
             return Output(found["y"], found["z"], self._traces(found) if traces else None, n_spikes=found["z"].sum(1))
         self._check_finite()
-        active = torch.nonzero(weights.detach()).view(-1) if self.sparse else None
-        used = used if active is None else used.index_select(0, active)
+        places = [find_active(self.get_parameter(b.name)) for b in self.blocks] if self.sparse else None
+        used, at = self._used(places), None if places is None else self._side_by_side(places)
         if self._on_gpu():
-            return self._run_gpu(parts, used, active, spikes, traces)
+            return self._run_gpu(parts, used, at, spikes, traces)
         if self.runs_events(len(used)):
-            return self._run_events(parts, used, active, spikes, traces)
+            return self._run_events(parts, used, at, spikes, traces)
         signal = torch.cat(parts, 2) if len(parts) > 1 else parts[0]
-        y, z, v, a = self._run(signal.permute(1, 2, 0), used, self.arrangement().plan(active, self.dtype), traces)
+        y, z, v, a = self._run(signal.permute(1, 2, 0), used, self.arrangement().plan(at, self.dtype), traces)
         states = {"z": z, "v": v, "y": y}
         if traces:
             assert a is not None
@@ -251,18 +253,27 @@ class LSNN(nn.Module):
         return Output(y, z, n_spikes=n_spikes)
 
     def _check_finite(self) -> None:
-        """Refuse weights that are not finite, by name."""
+        """Refuse weights that are not finite, by name: they make their sum so, which is one pass."""
         for name, p in self.named_parameters():
-            if not bool(torch.isfinite(p.detach()).all()):
+            if not math.isfinite(p.detach().sum().item()) and not bool(torch.isfinite(p.detach()).all()):
                 at = tuple(torch.nonzero(~torch.isfinite(p.detach()))[0].tolist())
                 raise DataError(
                     f"parameter '{name}': not finite (got {p.detach()[at].item()} at {at}; need finite numbers). Return to a checkpoint, "
                     "and lower lr or set clip_norm."
                 )
 
-    def _effective(self, weights: Tensor) -> Tensor:
-        """Return the weights that the network runs with, from the trained ones, (n,): the same."""
-        return weights
+    def _used(self, places: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the weights that the network runs with, (n,): the trained ones, all or those at some places of each block."""
+        if not places:
+            return self.weights()
+        return take_active([self.get_parameter(b.name) for b in self.blocks], places)
+
+    def _side_by_side(self, places: Sequence[Tensor]) -> Tensor:
+        """Return places of each block as positions in the list of all weights."""
+        sizes = [self.get_parameter(b.name).numel() for b in self.blocks]
+        firsts = [0, *itertools.accumulate(sizes)][: len(sizes)]
+        none = torch.zeros(0, dtype=torch.int64)
+        return torch.cat([at + first for at, first in zip(places, firsts, strict=True)]) if places else none
 
     def _run(
         self, signal: Tensor, weights: Tensor, plan: Plan, traces: bool

@@ -167,8 +167,10 @@ class QuantizedLSNN(LSNN):
         """Return False: the training kernels hold the float equations."""
         return False
 
-    def _effective(self, weights: Tensor) -> Tensor:
-        return _straight(weights, self.mantissas().activation, self._scale)
+    def _used(self, places: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the weights that the chip holds, in its units."""
+        whole = _straight(self.weights(), self.mantissas().activation, self._scale)
+        return whole if places is None else whole.index_select(0, self._side_by_side(places))
 
     def _biases(self) -> Tensor | None:
         parts = []

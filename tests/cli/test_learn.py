@@ -19,7 +19,7 @@ from tests.cli.conftest import Neuro
 RECIPE = """\
 name = "small"
 seed = 3
-backend = "reference"
+backend = "engine"
 [task]
 name = "delayed_match"
 cue_ms = 8
@@ -61,7 +61,7 @@ def test_a_recipe_becomes_a_graph_that_has_learned(neuro: Neuro, recipe: Path, t
     done = neuro("learn", recipe, "--out", run, "--set", "rule.lr=0.1", "--seed", "5")
     assert done.exit_code == 0, done.output
     assert re.search(
-        r"small: 6 LIF \+ 4 ALIF, \d+ synapses, on delayed_match by eprop on reference, up to 6 iterations of 2 samples, seed 5, into",
+        r"small: 6 LIF \+ 4 ALIF, \d+ synapses, on delayed_match by eprop on engine, up to 6 iterations of 2 samples, seed 5, into",
         done.stdout,
     )
     assert re.search(r"iteration 0/6: validation \d+\.\d % \(loss \d+\.\d+\), \d+\.\d Hz, best so far", done.stdout)

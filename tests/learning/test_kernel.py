@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, given, settings
 
 from neuro.backend import LearningProgram, run
 from neuro.engine import kernel as engine_kernel
 from neuro.errors import DataError, GraphError
-from neuro.graph import Graph
-from neuro.learning import UPDATES, EProp, Learner
+from neuro.graph import LI, Graph
+from neuro.learning import STDP, UPDATES, EProp, Learner, RewardSTDP, attach, make_room
 from neuro.learning import engine as engine_learning
 from neuro.learning.engine import EngineLearner
 from tests.learning.nets import net, plastic, stimulus, teacher
@@ -24,8 +24,6 @@ TOLERANCE = 1e-12
 """Of the largest number of an array: sums of some thousand doubles in another order, decays lazily applied."""
 ROUNDING = 1e-15
 """A number may be off by so much of a weight's size: it is added to weights of about 1."""
-
-same_case = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 def both(case: Case, **options: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -63,19 +61,22 @@ def check(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
             assert difference <= TOLERANCE * np.abs(y).max(initial=0.0) + ROUNDING, (name, difference)
 
 
-@same_case
-@given(cases())
-def test_random_nets_learn_as_the_golden_model_does(case: Case) -> None:
-    ours, theirs = both(case)
-    moved = any(np.abs(x).max(initial=0.0) > 0 for name, x in theirs.items() if "gradient" in name)
-    event(f"gradient not zero: {moved}")
-    check(ours, theirs)
+@pytest.mark.parametrize("reward", [False, True])
+def test_random_nets_learn_as_the_golden_model_does(reward: bool) -> None:
+    moved: list[bool] = []
 
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(cases(reward))
+    def each(case: Case) -> None:
+        ours, theirs = both(case)
+        check(ours, theirs)
+        before = {f"weight of {c.name}, call 1": c.weight for c in case.graph.projections}
+        gradients = [x for name, x in theirs.items() if "gradient" in name]
+        gradients += [theirs[name] - w for name, w in before.items() if theirs[name].shape == w.shape]
+        moved.append(max(np.abs(x).max(initial=0.0) for x in gradients) > 1e-6)
 
-@same_case
-@given(cases(reward=True))
-def test_random_actors_learn_as_the_golden_model_does(case: Case) -> None:
-    check(*both(case))
+    each()
+    assert np.mean(moved) > 0.6, np.mean(moved)  # some are one step long, or judge nothing
 
 
 @pytest.mark.parametrize("reset", ["threshold", "adaptive", "zero"])
@@ -103,6 +104,44 @@ def test_weights_change_as_those_of_the_golden_model(update: str, feedback: str)
         program.learn(case.stimulus, case.teacher).n_updates for program in (EngineLearner(graph), Learner(graph))
     ]
     assert counted[0] == counted[1] and min(counted[0].values()) > 0
+
+
+SPIKE_RULES = {
+    "additive": STDP(w_min=-2.0, w_max=2.0),
+    "weight dependent": STDP(w_min=-2.0, w_max=2.0, mu_plus=0.4, mu_minus=1.0, a_plus=0.1),
+    "soft": STDP(w_min=-2.0, w_max=2.0, bounds="soft", tau_plus_ms=5.0),
+    "reward": RewardSTDP(w_min=-2.0, w_max=2.0, tau_reward=2.0, tau_e_ms=30.0),
+    "reward, short eligibility": RewardSTDP(w_min=-2.0, w_max=2.0, tau_e_ms=0.1),
+    "supervised": RewardSTDP(w_min=-2.0, w_max=2.0, factor="supervised", lr=0.1),
+}
+
+
+@pytest.mark.parametrize("name", SPIKE_RULES)
+@pytest.mark.parametrize("reset", ["threshold", "zero"])
+def test_stdp_is_that_of_the_golden_model(name: str, reset: str) -> None:
+    rule = SPIKE_RULES[name]
+    graph = make_room(attach(net(13, reset=reset, n_ref=1), rule, signal="y" if rule.needs_signal else None))[0]
+    told = replace(teacher("softmax", 3), reward=np.random.default_rng(0).normal(0, 1, (3, 60)))
+    case = Case(graph, stimulus(graph, 3), told)
+    ours, theirs = both(case, trajectory_every=7)
+    moved = [np.abs(theirs[f"weight of {c.name}, call 1"] - c.weight).max() for c in graph.projections if c.plasticity]
+    assert len(moved) == 7 and min(moved) > 1e-3
+    check(ours, theirs)
+    if not isinstance(rule, RewardSTDP):
+        assert all(np.array_equal(x, theirs[key]) for key, x in ours.items())
+    a, b = EngineLearner(graph), Learner(graph)
+    assert a.learn(case.stimulus, told).n_updates == b.learn(case.stimulus, told).n_updates
+    assert [c.plasticity for c in a.graph.projections] == [c.plasticity for c in b.graph.projections]
+
+
+def test_stdp_beside_eprop() -> None:
+    graph = attach(net(14), EProp(update="step", lr=1e-2), signal="y")
+    graph = make_room(attach(graph, STDP(w_min=-2.0, w_max=2.0), ["lif->alif", "in->lif"]))[0]
+    case = Case(graph, stimulus(graph, 2), teacher("regression"))
+    ours, theirs = both(case, trajectory_every=10)
+    moved = [np.abs(theirs[f"weight of {c.name}, call 1"] - c.weight).max() for c in graph.projections]
+    assert min(moved) > 1e-4
+    check(ours, theirs)
 
 
 def test_the_network_is_the_golden_model_bit_for_bit() -> None:
@@ -134,6 +173,15 @@ def learned(graph: Graph, batch: int = 3, **options: Any) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("small_shares")
+@pytest.mark.parametrize("name", SPIKE_RULES)
+def test_threads_change_nothing_of_stdp(name: str) -> None:
+    rule = SPIKE_RULES[name]
+    graph = make_room(attach(net(13), rule, signal="y" if rule.needs_signal else None))[0]
+    one, *others = (learned(graph, 2, n_threads=n) for n in (1, 2, 3))
+    assert one[-1:] and others == [one, one]
+
+
+@pytest.mark.usefixtures("small_shares")
 @pytest.mark.parametrize("update", UPDATES)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_threads_change_nothing(update: str, batch: int) -> None:
@@ -144,12 +192,27 @@ def test_threads_change_nothing(update: str, batch: int) -> None:
         assert other == one
 
 
+def one_kappa(graph: Graph) -> Graph:
+    """Return the graph with one kappa for all readout units."""
+    same = [replace(p, kappa=p.kappa[0]) if isinstance(p, LI) else p for p in graph.populations]
+    return replace(graph, populations=tuple(same))
+
+
 @pytest.mark.parametrize("update", UPDATES)
 def test_pieces_join_without_a_seam(update: str) -> None:
-    graph = plastic(net(5), update=update, rate_reg=10.0, lr=1e-2)
+    graph = plastic(one_kappa(net(5)), update=update, rate_reg=10.0, lr=1e-2)
     whole = learned(graph)
     for every in (1, 7, 32):
         assert learned(graph, every=every) == whole
+
+
+def test_with_several_kappas_pieces_add_up_in_another_order() -> None:
+    graph = plastic(net(5))
+    case = stimulus(graph), teacher("softmax")
+    whole, pieces = (EngineLearner(graph).learn(*case, trajectory_every=every).gradient for every in (0, 7))
+    assert all(np.abs(g).max() > 1e-3 for g in whole.values())
+    for name, g in whole.items():
+        assert np.abs(pieces[name] - g).max() <= TOLERANCE * np.abs(g).max(), name
 
 
 @pytest.mark.parametrize("update", UPDATES)
@@ -219,7 +282,6 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_a_layout_that_reads_beyond_its_arrays_never_reaches_the_kernel() -> None:
     graph = plastic(net(12))
     program = EngineLearner(graph)
-    broken = replace(program._places, reach=program._places.reach + np.int32(10_000))
-    program._places = broken
+    program._net.places = replace(program._net.places, reach=program._net.places.reach + np.int32(10_000))
     with pytest.raises(AssertionError, match="reach"):
         program.learn(stimulus(graph), teacher("softmax"))

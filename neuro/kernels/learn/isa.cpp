@@ -5,6 +5,7 @@
 #include "eligibility.h"
 #include "judge.h"
 #include "network.h"
+#include "pairs.h"
 #include "signals.h"
 #include "weights.h"
 
@@ -35,6 +36,8 @@ void reset(const LearnCall& c, std::int64_t b) {
             if (trail.feedback == kRate) x.pending[(trail.pending + trail.size) * neuro::kPending + j] = trail.rate_target;
         }
     }
+    for (std::int64_t k = 0; k < net.n_pairs; ++k)
+        for (std::int64_t j = 0; j < net.pairs[k].size; ++j) *Pairs(c, b, net.pairs[k], 0).record(j) = PairRecord{0.0, 1.0};
 }
 
 void filter(const LearnCall& c, std::int64_t b, std::int64_t from, std::int64_t to) {
@@ -57,6 +60,6 @@ void filter(const LearnCall& c, std::int64_t b, std::int64_t from, std::int64_t 
 
 namespace neuro {
 
-const LearnKernels NEURO_KERNELS{reset, advance_network, filter, send_back, advance_trails, add_rates, change, judge_end};
+const LearnKernels NEURO_KERNELS{reset, advance_network, filter, send_back, advance_trails, advance_pairs, add_rates, change, judge_end};
 
 }  // namespace neuro

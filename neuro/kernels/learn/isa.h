@@ -32,6 +32,8 @@ struct LearnKernels {
     // Advance the eligibility of targets first..last - 1 of trail k.
     void (*trails)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, std::int64_t from,
                    std::int64_t to, std::int64_t now, const double* signal, Flush flush);
+    // Advance targets first..last - 1 of the STDP synapses k by step t, which the network has done, and change their weights.
+    void (*pairs)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, std::int64_t t);
     // Add the gradient of the rate's loss to the targets first..last - 1 of site k.
     void (*rates)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last);
     // Change the weights of targets first..last - 1 of site k by their gradient, and clear that; fade: what follows them shrinks, too.

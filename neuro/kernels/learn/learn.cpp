@@ -103,6 +103,17 @@ class Sequence {
         }
     }
 
+    // Let all STDP synapses take step t; the readouts' weights, which they may learn by, are still those of the step.
+    void pair(std::int64_t t) {
+        if (c_.net.n_pairs == 0) return;
+        barrier_.wait();
+        for (std::int64_t k = 0; k < c_.net.n_pairs; ++k) {
+            const Range mine = share(c_.net.pairs[k].size);
+            do_.pairs(c_, b_, k, mine.from, mine.to, t);
+        }
+        barrier_.wait();
+    }
+
     void update(std::int64_t when, bool fade) {
         for (std::int64_t k = 0; k < c_.net.n_sites; ++k) {
             const Range mine = share(c_.net.site[k].size);
@@ -133,6 +144,7 @@ class Sequence {
         learn(from, to, false);
         if (online_) {
             const neuro::IeeeScope ieee;
+            pair(from);
             update(kStep, true);
         }
     }

@@ -71,17 +71,33 @@ struct NeuroLearnSite {            // synapses from one projection, or biases: w
     const std::int32_t* pre;       // (places that learn,) sender within its population
 };
 
+struct NeuroLearnPairs {           // synapses from one projection that learn by STDP
+    std::int64_t first, size;      // its targets
+    std::int64_t window;           // signals filtered with the decay of the trace of arrivals
+    std::int64_t factor;           // Factor
+    std::int64_t at_e, pending;    // where e begins in `trails`, minus the first place; where the targets' records begin
+    std::int64_t first_link, n_links;
+    double lr, grid, a_plus, a_minus, decay_minus, decay_e, w_min, w_max, mu_plus, mu_minus, baseline;
+    const std::int64_t *from, *to; // (size,) places of each target
+    const double *low, *high;      // (size,) bounds of a weight
+    std::int64_t* n_changes;       // (size,) out
+    const std::int64_t* back_row;  // kSupervised: (size + 1,) where the ways of each neuron to the readout begin
+    const std::int32_t* back_error;
+    const std::int64_t* back_at;
+};
+
 struct NeuroLearnNet {
     std::int64_t n_inputs, n_neurons, n_targets, n_columns;
     std::int64_t n_slots;          // max delay + 1
     std::int64_t history, span, tile;
     std::int64_t n_windows, n_errors, n_places, n_trail, n_pending;  // n_places: that learn
-    std::int64_t n_populations, n_links, n_judges, n_trails, n_sites;
+    std::int64_t n_populations, n_links, n_judges, n_trails, n_sites, n_pairs;
     const NeuroLearnPopulation* population;
     const NeuroLearnLink* link;
     const NeuroLearnJudge* judge;
     const NeuroLearnTrail* trail;
     const NeuroLearnSite* site;
+    const NeuroLearnPairs* pairs;
     const double* decay;           // (n_windows,) of each window; 0 of the first, which holds the signal itself
     const std::int32_t* reach;     // (n_places,) column minus delay rows: where a synapse reads, seen from a step's row
     const std::uint8_t* dense;     // (n_places / kPad,) 1: these kPad synapses read side by side

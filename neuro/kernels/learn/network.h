@@ -10,15 +10,6 @@
 
 namespace {
 
-inline const std::int32_t* lower_bound(const std::int32_t* from, const std::int32_t* to, std::int64_t value) {
-    while (from < to) {
-        const std::int32_t* const middle = from + (to - from) / 2;
-        if (*middle < value) from = middle + 1;
-        else to = middle;
-    }
-    return from;
-}
-
 // Add to `input` (n_targets,) what arrives at step t.
 inline void arrive(const LearnCall& c, const Sample& x, std::int64_t t, double* input) {
     const NeuroLearnNet& net = c.net;

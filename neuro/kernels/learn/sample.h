@@ -71,4 +71,13 @@ inline void turn_all(const NeuroLearnNet& net, const Sample& x) {
     turn(net, x.error, net.n_errors);
 }
 
+inline const std::int32_t* lower_bound(const std::int32_t* from, const std::int32_t* to, std::int64_t value) {
+    while (from < to) {
+        const std::int32_t* const middle = from + (to - from) / 2;
+        if (*middle < value) from = middle + 1;
+        else to = middle;
+    }
+    return from;
+}
+
 }  // namespace

@@ -29,12 +29,15 @@ class Backward {
     const NeuroLsnnTape& tape_;
     const NeuroLsnnGradient& grad_;
     const std::int64_t n_, n_targets_;
-    const Real *weight_, *decay_, *v_th_, *rho_, *beta_;
+    const Real *decay_, *v_th_, *rho_, *beta_;
     Real *grad_w_, *grad_bias_;  // of the group
+    Parts parts_;
+    Rows<L> from_inputs_, from_neurons_;
     Ring<L> ring_;               // delta
+    Real *grad_w_inputs_, *grad_w_neurons_;  // of the synapses in the order of the rows
     Real *grad_a_, *grad_z_;     // (n_neurons, lanes)
+    std::int32_t* sent_;         // (n_inputs + 1,) inputs that spiked in some lane
     Real* peak_;                 // (n_neurons,) dampening / v_th
-    Reach from_inputs_, from_neurons_;
     std::int64_t block_ = 0, first_ = 0, n_samples_ = 0;
 
   public:
@@ -46,28 +49,38 @@ class Backward {
     static std::int64_t bytes(const NeuroLsnnNet& net) {
         const std::int64_t targets = net.n_neurons + net.n_readouts;
         return Parts::size<Real>(n_slots(net) * targets * kLanes) + 2 * Parts::size<Real>(net.n_neurons * kLanes) +
-               Parts::size<Real>(net.n_neurons) +
-               Parts::size<std::int32_t>(net.n_synapses);
+               Parts::size<Real>(net.n_neurons) + Parts::size<std::int32_t>(net.n_inputs + 1) +
+               Parts::size<Real>(Rows<L>::capacity(net, 0, net.n_inputs)) +
+               Parts::size<Real>(Rows<L>::capacity(net, net.n_inputs, net.n_neurons)) +
+               Rows<L>::bytes(net, 0, net.n_inputs) +
+               Rows<L>::bytes(net, net.n_inputs, net.n_neurons);
     }
 
     Backward(const NeuroLsnnNet& net, const NeuroLsnnSignals& in, const NeuroLsnnTape& tape, const NeuroLsnnGradient& grad,
              std::int64_t group, char* scratch)
         : net_(net), in_(in), tape_(tape), grad_(grad), n_(net.n_neurons), n_targets_(net.n_neurons + net.n_readouts),
-          weight_(static_cast<const Real*>(net.weight)), decay_(static_cast<const Real*>(net.decay)),
+          decay_(static_cast<const Real*>(net.decay)),
           v_th_(static_cast<const Real*>(net.v_th)), rho_(static_cast<const Real*>(net.rho)),
           beta_(static_cast<const Real*>(net.beta)),
           grad_w_(static_cast<Real*>(grad.weight) + group * net.n_synapses),
-          grad_bias_(grad.bias ? static_cast<Real*>(grad.bias) + group * n_targets_ : nullptr) {
-        Parts parts(scratch);
+          grad_bias_(grad.bias ? static_cast<Real*>(grad.bias) + group * n_targets_ : nullptr), parts_(scratch),
+          from_inputs_(net, 0, net.n_inputs, parts_),
+          from_neurons_(net, net.n_inputs, net.n_neurons, parts_) {
         const std::int64_t slot = n_targets_ * kLanes;
-        ring_ = Ring<L>{parts.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
-        grad_a_ = parts.take<Real>(n_ * kLanes);
-        grad_z_ = parts.take<Real>(n_ * kLanes);
-        peak_ = parts.take<Real>(n_);
+        ring_ = Ring<L>{parts_.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
+        grad_a_ = parts_.take<Real>(n_ * kLanes);
+        grad_z_ = parts_.take<Real>(n_ * kLanes);
+        peak_ = parts_.take<Real>(n_);
         for (std::int64_t j = 0; j < n_; ++j) peak_[j] = static_cast<Real>(net.dampening) / v_th_[j];
-        std::int32_t* offset = parts.take<std::int32_t>(net.n_synapses);
-        from_inputs_ = find_reach(net, 0, net.n_inputs, slot, kLanes, offset);
-        from_neurons_ = find_reach(net, net.n_inputs, net.n_inputs + n_, slot, kLanes, offset);
+        sent_ = parts_.take<std::int32_t>(net.n_inputs + 1);
+        grad_w_inputs_ = parts_.take<Real>(Rows<L>::capacity(net, 0, net.n_inputs));
+        grad_w_neurons_ = parts_.take<Real>(Rows<L>::capacity(net, net.n_inputs, n_));
+    }
+
+    // Write the weight gradients of all blocks that were run.
+    void finish() {
+        from_inputs_.unpack(net_, grad_w_inputs_, grad_w_);
+        from_neurons_.unpack(net_, grad_w_neurons_, grad_w_);
     }
 
     void run(std::int64_t block) {
@@ -130,10 +143,11 @@ class Backward {
         for (std::int64_t j = net_.stretch[p]; j < end; ++j) {
             const Real* tape = psi_of + j * kLanes;
             const std::uint32_t spiked = fired[j];
+            fetch_earlier(tape);
             Vector grad[kParts];
             for (int q = 0; q < kParts; ++q) grad[q] = outside(j, q);
-            if (any<L>(tape)) spread_back(reach, net_.n_inputs + j, grad);
-            if (spiked) gather(reach, net_.n_inputs + j, spiked);
+            if (any<L>(tape)) spread_back(reach, j, grad);
+            if (spiked) gather(reach, from_neurons_, j, spiked, grad_w_neurons_);
             const Vector peak = L::spread(peak_of[j]), alpha = L::spread(alpha_of[j]), v_th = L::spread(th_of[j]);
             for (int q = 0; q < kParts; ++q) {
                 const std::int64_t at = j * kLanes + q * kWidth;
@@ -155,20 +169,25 @@ class Backward {
         }
     }
 
+    // Ask for psi of the same neuron one step earlier, the next to be read: backward in steps, no prefetcher of a processor follows.
+    void fetch_earlier(const Real* psi) const {
+        const char* earlier = reinterpret_cast<const char*>(psi - n_ * kLanes);
+        for (int at = 0; at < int(kLanes * sizeof(Real)); at += 64) __builtin_prefetch(earlier + at);
+    }
+
     Vector state(std::int64_t kept, int q) const {
         return load<Vector>(static_cast<const Real*>(tape_.state) + kept * kLanes + q * kWidth);
     }
 
     // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself.
     template <class Reaching>
-    void spread_back(const Reaching& reach, std::int64_t source, Vector* grad) const {
+    void spread_back(const Reaching& reach, std::int64_t row, Vector* grad) const {
         constexpr int kSums = kParts < 4 ? 4 / kParts : 1;
+        static_assert(Rows<L>::kPad % kSums == 0, "");
         Vector sum[kSums][kParts] = {};
-        std::int64_t s = net_.row[source];
-        const std::int64_t end = net_.row[source + 1];
-        for (; s + kSums <= end; s += kSums)
-            for (int k = 0; k < kSums; ++k) add(reach(s + k), weight_[s + k], sum[k]);
-        for (; s < end; ++s) add(reach(s), weight_[s], sum[0]);
+        const std::int64_t end = from_neurons_.row[row + 1];
+        for (std::int64_t s = from_neurons_.row[row]; s < end; s += kSums)
+            for (int k = 0; k < kSums; ++k) add(reach(s + k), from_neurons_.weight[s + k], sum[k]);
         for (int k = 0; k < kSums; ++k)
             for (int q = 0; q < kParts; ++q) grad[q] = grad[q] + sum[k][q];
     }
@@ -180,12 +199,12 @@ class Backward {
 
     // dL/dw of the synapses of a source += delta(t + d), in the lanes where it spiked.
     template <class Reaching>
-    void gather(const Reaching& reach, std::int64_t source, std::uint32_t lanes) const {
-        const std::int64_t from = net_.row[source], to = net_.row[source + 1];
+    void gather(const Reaching& reach, const Rows<L>& rows, std::int64_t row, std::uint32_t lanes, Real* grad_w) const {
+        const std::int64_t from = rows.row[row], to = rows.row[row + 1];
         if (__builtin_popcount(lanes) <= kFew) {
             for (; lanes; lanes &= lanes - 1) {
                 const int b = __builtin_ctz(lanes);
-                for (std::int64_t s = from; s < to; ++s) grad_w_[s] += reach(s)[b];
+                for (std::int64_t s = from; s < to; ++s) grad_w[s] += reach(s)[b];
             }
             return;
         }
@@ -195,7 +214,7 @@ class Backward {
             const Real* delta = reach(s);
             Vector sum{};
             for (int q = 0; q < kParts; ++q) sum = sum + L::only(where[q], load<Vector>(delta + q * kWidth));
-            grad_w_[s] += total(sum);
+            grad_w[s] += total(sum);
         }
     }
 
@@ -222,19 +241,20 @@ class Backward {
     void inputs(std::int64_t t) {
         const Way<L, kOneDelay> reach(ring_, from_inputs_, t);
         const std::uint32_t* sent = tape_.sent + (block_ * in_.steps + t) * in_.n_spiking;
-        for (std::int64_t i = 0; i < in_.n_spiking; ++i)
-            if (sent[i]) gather(reach, in_.spiking_source[i], sent[i]);
+        const std::int64_t n_sent = list_set(sent, in_.n_spiking, sent_);
+        for (std::int64_t k = 0; k < n_sent; ++k)
+            gather(reach, from_inputs_, in_.spiking_source[sent_[k]], sent[sent_[k]], grad_w_inputs_);
         for (std::int64_t c = 0; c < in_.n_currents; ++c) {
             const std::int64_t source = in_.current_source[c];
             alignas(64) Real u[kLanes] = {};
             for (std::int64_t b = 0; b < n_samples_; ++b)
                 u[b] = static_cast<const Real*>(in_.currents)[((first_ + b) * in_.steps + t) * in_.n_currents + c];
-            for (std::int64_t s = net_.row[source]; s < net_.row[source + 1]; ++s) {
+            for (std::int64_t s = from_inputs_.row[source]; s < from_inputs_.row[source + 1]; ++s) {
                 const Real* delta = reach(s);
                 Vector sum{};
                 for (int q = 0; q < kParts; ++q)
                     sum = sum + load<Vector>(u + q * kWidth) * load<Vector>(delta + q * kWidth);
-                grad_w_[s] += total(sum);
+                grad_w_inputs_[s] += total(sum);
             }
         }
     }

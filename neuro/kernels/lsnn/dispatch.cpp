@@ -54,6 +54,17 @@ bool run_all(std::int64_t n, std::int64_t n_threads, bool is_double, const Run& 
     return good;
 }
 
+// Write every position to the next free place and advance past those that count: no branch that half of them would miss.
+template <class Real>
+std::int64_t find_places(std::int64_t n, const Real* weight, std::int64_t* places) {
+    std::int64_t count = 0;
+    for (std::int64_t k = 0; k < n; ++k) {
+        places[count] = k;
+        count += weight[k] != 0;
+    }
+    return count;
+}
+
 }  // namespace
 
 #define NEURO_EXPORT extern "C" __attribute__((visibility("default")))
@@ -68,6 +79,12 @@ NEURO_EXPORT std::int32_t neuro_lsnn_isa() {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return kAvx2;
 #endif
     return kBaseline;
+}
+
+// Find the numbers that are not 0 (NaN is one): their positions, sorted, into places (n,). Returns how many there are.
+NEURO_EXPORT std::int64_t neuro_lsnn_places(std::int32_t is_double, std::int64_t n, const void* weight, std::int64_t* places) {
+    return is_double ? find_places(n, static_cast<const double*>(weight), places)
+                     : find_places(n, static_cast<const float*>(weight), places);
 }
 
 // Sort synapses into rows by source, stably: row (n_sources + 1,) and order (n,) out, order[k] the synapse at place k.

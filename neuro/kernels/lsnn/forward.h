@@ -22,12 +22,14 @@ class Forward {
     const std::int64_t block_, n_, n_targets_, first_, n_samples_;
     const std::uint32_t idle_;  // lanes without a sample
     const bool large_;          // psi does not fit a cache
-    const Real *weight_, *bias_, *decay_, *v_th_, *rho_, *beta_;
+    const Real *bias_, *decay_, *v_th_, *rho_, *beta_;
+    Parts parts_;
+    Rows<L> from_inputs_, from_neurons_;
     Ring<L> ring_;
     Real *v_, *a_;              // (n_targets, lanes): v of neurons, y of readouts; (n_neurons, lanes)
     Real* inverse_;             // (n_neurons,) 1 / v_th
     std::uint32_t* blocked_;    // (n_neurons,) refractory
-    Reach from_inputs_, from_neurons_;
+    std::int32_t* sending_;     // (larger of n_inputs, n_neurons,) those that spike in some lane
 
   public:
     // Return the slots that the ring needs: an input of delay 0 is delivered before its slot is read, a spike after.
@@ -39,8 +41,8 @@ class Forward {
         const std::int64_t targets = net.n_neurons + net.n_readouts;
         return Parts::size<Real>(n_slots(net) * targets * kLanes) + Parts::size<Real>(targets * kLanes) +
                Parts::size<Real>(net.n_neurons * kLanes) + Parts::size<Real>(net.n_neurons) +
-               Parts::size<std::uint32_t>(net.n_neurons) +
-               Parts::size<std::int32_t>(net.n_synapses);
+               Parts::size<std::uint32_t>(net.n_neurons) + Parts::size<std::int32_t>(net.n_inputs + net.n_neurons + 1) +
+               Rows<L>::bytes(net, 0, net.n_inputs) + Rows<L>::bytes(net, net.n_inputs, net.n_neurons);
     }
 
     Forward(const NeuroLsnnNet& net, const NeuroLsnnSignals& in, const NeuroLsnnTape& tape, const NeuroLsnnOutput& out,
@@ -50,20 +52,18 @@ class Forward {
           n_samples_(in.batch - first_ < kLanes ? in.batch - first_ : kLanes),
           idle_(n_samples_ == 32 ? 0u : ~0u << n_samples_),
           large_(in.n_blocks * in.steps * net.n_neurons * kLanes * std::int64_t(sizeof(Real)) > kCacheBytes),
-          weight_(static_cast<const Real*>(net.weight)), bias_(static_cast<const Real*>(net.bias)),
+          bias_(static_cast<const Real*>(net.bias)),
           decay_(static_cast<const Real*>(net.decay)), v_th_(static_cast<const Real*>(net.v_th)),
-          rho_(static_cast<const Real*>(net.rho)), beta_(static_cast<const Real*>(net.beta)) {
-        Parts parts(scratch);
+          rho_(static_cast<const Real*>(net.rho)), beta_(static_cast<const Real*>(net.beta)), parts_(scratch), from_inputs_(net, 0, net.n_inputs, parts_),
+          from_neurons_(net, net.n_inputs, net.n_neurons, parts_) {
         const std::int64_t slot = n_targets_ * kLanes;
-        ring_ = Ring<L>{parts.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
-        v_ = parts.take<Real>(slot);
-        a_ = parts.take<Real>(n_ * kLanes);
-        inverse_ = parts.take<Real>(n_);
+        ring_ = Ring<L>{parts_.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
+        v_ = parts_.take<Real>(slot);
+        a_ = parts_.take<Real>(n_ * kLanes);
+        inverse_ = parts_.take<Real>(n_);
         for (std::int64_t j = 0; j < n_; ++j) inverse_[j] = Real{1} / v_th_[j];
-        blocked_ = parts.take<std::uint32_t>(n_);
-        std::int32_t* offset = parts.take<std::int32_t>(net.n_synapses);
-        from_inputs_ = find_reach(net, 0, net.n_inputs, slot, kLanes, offset);
-        from_neurons_ = find_reach(net, net.n_inputs, net.n_inputs + n_, slot, kLanes, offset);
+        blocked_ = parts_.take<std::uint32_t>(n_);
+        sending_ = parts_.take<std::int32_t>(net.n_inputs + n_ + 1);
     }
 
     void run() {
@@ -89,28 +89,30 @@ class Forward {
             const std::uint8_t* row = in_.spikes + ((first_ + b) * in_.steps + t) * in_.n_spiking;
             for (std::int64_t i = 0; i < in_.n_spiking; ++i) sent[i] |= static_cast<std::uint32_t>(row[i] != 0) << b;
         }
-        for (std::int64_t i = 0; i < in_.n_spiking; ++i)
-            if (sent[i]) deliver(reach, in_.spiking_source[i], sent[i]);
+        const std::int64_t n_sending = list_set(sent, in_.n_spiking, sending_);
+        for (std::int64_t k = 0; k < n_sending; ++k)
+            deliver(reach, from_inputs_, in_.spiking_source[sending_[k]], sent[sending_[k]]);
         for (std::int64_t c = 0; c < in_.n_currents; ++c) {
             alignas(64) Real u[kLanes] = {};
             for (std::int64_t b = 0; b < n_samples_; ++b)
                 u[b] = static_cast<const Real*>(in_.currents)[((first_ + b) * in_.steps + t) * in_.n_currents + c];
             const std::int64_t source = in_.current_source[c];
-            for (std::int64_t s = net_.row[source]; s < net_.row[source + 1]; ++s) {
+            for (std::int64_t s = from_inputs_.row[source]; s < from_inputs_.row[source + 1]; ++s) {
                 Real* to = reach(s);
-                for (int k = 0; k < kLanes; ++k) to[k] += weight_[s] * u[k];
+                for (int k = 0; k < kLanes; ++k) to[k] += from_inputs_.weight[s] * u[k];
             }
         }
     }
 
     // Add the weights of a source to what waits for its targets, in the lanes where it spiked.
     template <class Reaching>
-    void deliver(const Reaching& reach, std::int64_t source, std::uint32_t lanes) {
-        const std::int64_t from = net_.row[source], to = net_.row[source + 1];
+    void deliver(const Reaching& reach, const Rows<L>& rows, std::int64_t source, std::uint32_t lanes) {
+        const std::int64_t from = rows.row[source], to = rows.row[source + 1];
+        const Real* const weight = rows.weight;
         if (__builtin_popcount(lanes) <= kFew) {
             for (; lanes; lanes &= lanes - 1) {
                 const int b = __builtin_ctz(lanes);
-                for (std::int64_t s = from; s < to; ++s) reach(s)[b] += weight_[s];
+                for (std::int64_t s = from; s < to; ++s) reach(s)[b] += weight[s];
             }
             return;
         }
@@ -118,7 +120,7 @@ class Forward {
         for (int q = 0; q < kParts; ++q) where[q] = L::expand(lanes, q);
         for (std::int64_t s = from; s < to; ++s) {
             Real* at = reach(s);
-            const Vector w = L::spread(weight_[s]);
+            const Vector w = L::spread(weight[s]);
             for (int q = 0; q < kParts; ++q)
                 store(at + q * kWidth, load<Vector>(at + q * kWidth) + L::only(where[q], w));
         }
@@ -229,9 +231,10 @@ class Forward {
     void send(std::int64_t t) {
         const std::uint32_t* z = fired(t);
         const Way<L, kOneDelay> reach(ring_, from_neurons_, t);
-        for (std::int64_t j = 0; j < n_; ++j) {
-            if (!z[j]) continue;
-            deliver(reach, net_.n_inputs + j, z[j]);
+        const std::int64_t n_sending = list_set(z, n_, sending_);
+        for (std::int64_t k = 0; k < n_sending; ++k) {
+            const std::int64_t j = sending_[k];
+            deliver(reach, from_neurons_, j, z[j]);
             for (std::uint32_t m = z[j]; m; m &= m - 1) ++out_.n_spikes[(first_ + __builtin_ctz(m)) * n_ + j];
         }
     }

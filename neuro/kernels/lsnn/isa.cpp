@@ -27,6 +27,7 @@ bool backward_group(const NeuroLsnnNet& net, const NeuroLsnnSignals& in, const N
     Backward<L> run(net, in, tape, grad, group, scratch.begin());
     const std::int64_t end = neuro::first_block(group + 1, grad.n_groups, in.n_blocks);
     for (std::int64_t b = neuro::first_block(group, grad.n_groups, in.n_blocks); b < end; ++b) run.run(b);
+    run.finish();
     return true;
 }
 

@@ -105,9 +105,17 @@ template <class L>
 inline bool any(const typename L::Real* block) {
     typename L::Mask found{};
     for (int q = 0; q < L::kParts; ++q) found |= load<typename L::Mask>(block + q * L::kWidth);
-    typename L::Integer sum = 0;
-    for (int k = 0; k < L::kWidth; ++k) sum |= found[k];
-    return sum != 0;
+    return L::bits(found != 0) != 0;
+}
+
+// List the places of words that are not 0, for which list has room and for one more; return how many there are.
+inline std::int64_t list_set(const std::uint32_t* words, std::int64_t n, std::int32_t* list) {
+    std::int64_t count = 0;
+    for (std::int64_t k = 0; k < n; ++k) {  // no branch: which words are set is hard to foresee
+        list[count] = static_cast<std::int32_t>(k);
+        count += words[k] != 0;
+    }
+    return count;
 }
 
 // Zeroed memory for one block's state, on a boundary of 64 bytes.
