@@ -114,10 +114,10 @@ class Sequence {
         barrier_.wait();
     }
 
-    void update(std::int64_t when, bool fade) {
+    void update(std::int64_t when, std::int64_t t, bool fade) {
         for (std::int64_t k = 0; k < c_.net.n_sites; ++k) {
             const Range mine = share(c_.net.site[k].size);
-            if (c_.net.site[k].when == when) do_.update(c_, b_, k, mine.from, mine.to, fade);
+            if (c_.net.site[k].when == when) do_.update(c_, b_, k, mine.from, mine.to, t, fade);
         }
         barrier_.wait();
     }
@@ -128,8 +128,8 @@ class Sequence {
             const Range mine = share(c_.net.site[k].size);
             if (c_.net.site[k].at_sum >= 0) do_.rates(c_, b_, k, mine.from, mine.to);
         }
-        if (online_) update(kStep, false);
-        update(kEpisode, true);
+        if (online_) update(kStep, c_.in.steps, false);
+        update(kEpisode, c_.in.steps, true);
     }
 
     void tile(std::int64_t from, std::int64_t to) {
@@ -145,7 +145,7 @@ class Sequence {
         if (online_) {
             const neuro::IeeeScope ieee;
             pair(from);
-            update(kStep, true);
+            update(kStep, from, true);
         }
     }
 

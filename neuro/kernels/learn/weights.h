@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "rounding.h"
 #include "sample.h"
 
 namespace {
@@ -20,21 +21,15 @@ inline void add_rates(const LearnCall& c, std::int64_t b, std::int64_t k, std::i
     }
 }
 
-inline double within(double low, double x, double high) {
-    x = x < low ? low : x;
-    return x > high ? high : x;
-}
-
-// w <- w - lr g, clipped, and rounded half to even; g becomes the change. Return how many weights changed. Adding 0 turns -0 into 0, as
-// the graph does.
-template <bool kOnGrid>
-std::int64_t descend(double* __restrict w, double* __restrict g, std::int64_t n, double lr, double grid, double low, double high) {
+// w <- w - lr g, clipped and rounded; g becomes the change. Return how many weights changed.
+template <std::int64_t kRounding>
+std::int64_t descend(double* __restrict w, double* __restrict g, std::int64_t n, const NeuroLearnSite& site, std::int64_t j,
+                     std::uint64_t last, const std::int32_t* __restrict number) {
+    const double lr = site.lr, grid = site.grid, low = site.low[j], high = site.high[j];
     std::int64_t changed = 0;
 #pragma GCC ivdep
     for (std::int64_t s = 0; s < n; ++s) {
-        double now = within(low, w[s] - lr * g[s], high);
-        if (kOnGrid) now = within(low, __builtin_rint(now / grid) * grid, high);
-        now += 0.0;
+        const double now = settled<kRounding>(w[s] - lr * g[s], low, high, grid, last, kRounding == kStochastic ? number[s] : 0);
         g[s] = now - w[s];
         changed += now != w[s];
         w[s] = now;
@@ -42,16 +37,17 @@ std::int64_t descend(double* __restrict w, double* __restrict g, std::int64_t n,
     return changed;
 }
 
-inline void change(const LearnCall& c, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, bool fade) {
+inline void change(const LearnCall& c, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, std::int64_t t, bool fade) {
     const Sample x(c, b);
     const NeuroLearnSite& site = c.net.site[k];
     double* const w = c.net.w;
+    const auto descend_by = site.rounding == kStochastic ? descend<kStochastic> : site.rounding == kHalfToEven ? descend<kHalfToEven> : descend<kNone>;
+    const std::uint64_t drawn = draw_of(c, b, site.key, t);
     for (std::int64_t j = first; j < last; ++j) {
         const std::int64_t from = site.from[j], n = site.to[j] - from;
         double* const g = x.gradient + from;
         double* const row = site.follows < 0 ? nullptr : c.net.feedback + site.follows + j * site.width;
-        site.n_changes[j] += site.grid > 0.0 ? descend<true>(w + from, g, n, site.lr, site.grid, site.low[j], site.high[j])
-                                             : descend<false>(w + from, g, n, site.lr, site.grid, site.low[j], site.high[j]);
+        site.n_changes[j] += descend_by(w + from, g, n, site, j, drawn, c.net.number + from);
         if (row) {  // adaptive feedback takes what the weights into a readout unit change by
             for (std::int64_t s = 0; s < n; ++s) row[site.pre[from + s]] += g[s];
             for (std::int64_t i = 0; fade && i < site.width; ++i) row[i] *= site.keep;
