@@ -1,4 +1,4 @@
-"""Brian2 as a backend of neuro: any graph, float or integer, bit for bit.
+"""Brian2 as a backend of neuro: any graph, float or integer, bit for bit; float graphs learn by STDP and e-prop.
 
 Importing this package is quick and does not import brian2; that happens when a graph is compiled.
 """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import metadata
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuro.backend import Availability, Capabilities, Learned, Progress, Record, Stimulus, Teacher, probe, require
 from neuro.errors import UnsupportedError, nearest
@@ -96,6 +97,7 @@ class Brian2Program:
         self._layout, self._simulator, self._target = layout, simulator, target
         self._memory, self._progress = memory_bytes, progress
         self._closed = False
+        self._feedback: dict[str, NDArray[np.float64]] = {}
 
     def _require_open(self) -> None:
         if self._closed:
@@ -130,7 +132,9 @@ class Brian2Program:
     def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
         """Run a batch and learn from it; see `neuro.backend.LearningProgram`. Targets "numpy" and "cython"."""
         self._require_open()
-        found = learn(self._layout.graph, self._target, self._progress, stimulus, teacher, trajectory_every)
+        found, self._feedback = learn(
+            self._layout.graph, self._feedback, self._target, self._progress, stimulus, teacher, trajectory_every
+        )
         self._layout = lay_out(found.graph)
         self._simulator = Runtime(self._layout, self._target, self._progress)
         return found

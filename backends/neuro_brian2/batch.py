@@ -89,6 +89,18 @@ def drive(layout: Layout, stimulus: Stimulus) -> Drive:
     return Drive(stimulus.batch, stimulus.steps, indices[order].astype(np.int32), steps[order], table)
 
 
+def one_after_another(layout: Layout, stimulus: Stimulus, period: int) -> Drive:
+    """Return a stimulus as one sample: sample b begins at step b * period, and nothing comes between its end and the next."""
+    given, batch = drive(layout, stimulus), stimulus.batch
+    sample, line = np.divmod(given.index.astype(np.int64), max(layout.n_lines, 1))
+    step = given.step + sample * period
+    order = np.lexsort((line, step))
+    table = np.zeros((batch, period, layout.n_columns))
+    table[:, : stimulus.steps] = given.table[1:].transpose(1, 0, 2)
+    rows = np.concatenate([np.zeros((1, layout.n_columns)), table.reshape(batch * period, -1)])
+    return Drive(1, batch * period, line[order].astype(np.int32), step[order].astype(np.int32), rows[:, None])
+
+
 def wanted(layout: Layout, traces: Mapping[str, tuple[str, ...]]) -> Wanted:
     """Return the cells to record for the traces asked for, by population and state."""
     cells: dict[str, list[NDArray[np.int32]]] = {}

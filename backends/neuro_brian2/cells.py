@@ -22,7 +22,8 @@ class CellModel:
 
     name: the semantics. states: variables, 0 before step 0. traces: those that may be recorded. parameters: names of the
     constants of a cell. step: the block. constants: gives a population's parameters that are not 0, by name. rest: the
-    parameter at which the input I begins, if that is not 0. clipped: states whose clips are counted, in clips_STATE.
+    parameter at which the input I begins, if that is not 0. clipped: states whose clips are counted, in clips_STATE. kept: variables
+    that last from sample to sample.
     """
 
     name: str
@@ -33,11 +34,12 @@ class CellModel:
     constants: Callable[[Any], Mapping[str, ArrayLike]]
     rest: str = ""
     clipped: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def equations(self) -> str:
         """Return the declaration of every variable."""
-        variables = ("I", *self.states, *(f"clips_{name}" for name in self.clipped))
+        variables = ("I", *self.states, *self.kept, *(f"clips_{name}" for name in self.clipped))
         return "\n".join([*(f"{name} : 1" for name in variables), *(f"{n} : 1 (constant)" for n in self.parameters)])
 
 
@@ -94,7 +96,8 @@ FLOAT_CELLS = CellModel(
 # ------------------------------------------------------------------------------------------- float graphs that learn
 
 # What synapses that learn by e-prop read of their neuron: near is psi without gamma / v_th, keep and opens are 0 where reset
-# "zero" cut the membrane's memory and its input. The learning signals L0, L1, ... begin each step at 0.
+# "zero" cut the membrane's memory and its input. The learning signals L0, L1, ... begin each step at 0. shift is how far the bias
+# has moved by learning: all three are multiples of the grid, so the sum is exact.
 _LEARNING_STEP = """
 a = rho * a + z
 A = v_th + beta * a
@@ -107,7 +110,7 @@ z = fires * free * int(v > A)
 r = z * (by_v_th * v_th + by_A * A)
 v = v * (1 - to_zero * z)
 wait = z * n_ref + (1 - z) * (wait - (1 - free))
-I = bias
+I = bias + shift
 """
 
 
@@ -120,6 +123,7 @@ def learning_cells(n_signals: int) -> CellModel:
         states=(*FLOAT_CELLS.states, "near", "keep", "opens", "err", *signals),
         step=_LEARNING_STEP + "".join(f"{name} = 0\n" for name in signals),
         constants=_learning_constants,
+        kept=("shift",),
     )
 
 

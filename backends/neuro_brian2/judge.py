@@ -8,7 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.backend import Teacher
+from neuro.backend import Stimulus, Teacher
+from neuro.errors import DataError
+from neuro.graph import Graph
+
+from .sites import Sites
 
 FloatArray = NDArray[np.float64]
 
@@ -41,3 +45,30 @@ def reward(teacher: Teacher, action: int, sample: int, t: int) -> float:
     if action < 0 or not target.size:
         return told
     return told + (teacher.right if target[action] == target.max() else teacher.wrong)
+
+
+def check(graph: Graph, sites: Sites, stimulus: Stimulus, teacher: Teacher, trajectory_every: int) -> None:
+    """Raise DataError, naming every fault, unless a teacher fits the stimulus and what learns."""
+    found = []
+    if (teacher.batch, teacher.steps) != (stimulus.batch, stimulus.steps):
+        found.append(
+            f"teacher: shape does not fit the stimulus (got batch {teacher.batch}, steps {teacher.steps}; need {stimulus.batch}, "
+            f"{stimulus.steps}). Reshape it."
+        )
+    if sites.signals and teacher.loss not in ("softmax", "regression"):
+        found.append(
+            f"teacher: no error for '{sites.signals[0]}' (got loss '{teacher.loss}'; need softmax or regression). Change it."
+        )
+    chosen = [sites.actor] if sites.actor is not None and teacher.choose.any() else []
+    for name in dict.fromkeys([*sites.signals, *chosen]):
+        size = graph.population(name).size
+        if teacher.target.shape[2] != size:
+            found.append(
+                f"teacher 'target': wrong number of outputs (got {teacher.target.shape[2]}; need {size}, the size of '{name}'). Reshape it."
+            )
+    if isinstance(trajectory_every, bool) or not isinstance(trajectory_every, int) or trajectory_every < 0:
+        found.append(
+            f"learn: trajectory_every out of range (got {trajectory_every!r}; need a whole number >= 0). Give one."
+        )
+    if found:
+        raise DataError("\n  ".join(found))

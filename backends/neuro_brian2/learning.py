@@ -14,23 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro.backend import Learned, Progress, Stimulus, Teacher
-from neuro.errors import DataError, UnsupportedError
+from neuro.errors import UnsupportedError
 from neuro.graph import Graph
 
 from . import judge, session
-from .batch import Drive, drive
+from .batch import one_after_another
 from .cells import constants, learning_cells
 from .layout import Layout, lay_out
-from .sites import Site, Sites, read
+from .sites import Feedback, Site, Sites, read
 
 FloatArray = NDArray[np.float64]
 
 
-def learn(
-    graph: Graph, target: str, progress: Progress | None, stimulus: Stimulus, teacher: Teacher, trajectory_every: int
-) -> Learned:
-    """Run a batch and learn from it; see `neuro.backend.LearningProgram`.
+Matrices = dict[str, FloatArray]
+"""Feedback B, (n_readout, n_population), by "population/readout"."""
 
+
+def learn(
+    graph: Graph, matrices: Matrices, target: str, progress: Progress | None, stimulus: Stimulus, teacher: Teacher,
+    trajectory_every: int,
+) -> tuple[Learned, Matrices]:  # fmt: skip
+    """Run a batch and learn from it, see `neuro.backend.LearningProgram`; return also the adaptive feedback after it.
+
+    matrices: adaptive feedback before it, where there was a call before.
     Raises: UnsupportedError for a target, a rule or a parameter that Brian2 cannot hold here; DataError for a stimulus or a teacher that
     does not fit the graph.
     """
@@ -40,39 +46,16 @@ def learn(
             "'cpp_standalone'; need 'numpy' or 'cython'). Use target='cython'."
         )
     sites = read(graph)
+    kept = tuple(replace(way, weight=matrices.get(way.key, way.weight)) for way in sites.feedback)
+    sites = replace(sites, feedback=kept)
     stimulus.check(graph)
-    _check(graph, sites, stimulus, teacher, trajectory_every)
+    judge.check(graph, sites, stimulus, teacher, trajectory_every)
     session.load()
     from brian2.devices.device import RuntimeDevice
 
     with session.session(RuntimeDevice()):
-        return _Run(graph, sites, stimulus, teacher, trajectory_every).learned(target, progress)
-
-
-def _check(graph: Graph, sites: Sites, stimulus: Stimulus, teacher: Teacher, trajectory_every: int) -> None:
-    found = []
-    if (teacher.batch, teacher.steps) != (stimulus.batch, stimulus.steps):
-        found.append(
-            f"teacher: shape does not fit the stimulus (got batch {teacher.batch}, steps {teacher.steps}; need {stimulus.batch}, "
-            f"{stimulus.steps}). Reshape it."
-        )
-    if sites.signals and teacher.loss not in ("softmax", "regression"):
-        found.append(
-            f"teacher: no error for '{sites.signals[0]}' (got loss '{teacher.loss}'; need softmax or regression). Change it."
-        )
-    chosen = [sites.actor] if sites.actor is not None and teacher.choose.any() else []
-    for name in dict.fromkeys([*sites.signals, *chosen]):
-        size = graph.population(name).size
-        if teacher.target.shape[2] != size:
-            found.append(
-                f"teacher 'target': wrong number of outputs (got {teacher.target.shape[2]}; need {size}, the size of '{name}'). Reshape it."
-            )
-    if isinstance(trajectory_every, bool) or not isinstance(trajectory_every, int) or trajectory_every < 0:
-        found.append(
-            f"learn: trajectory_every out of range (got {trajectory_every!r}; need a whole number >= 0). Give one."
-        )
-    if found:
-        raise DataError("\n  ".join(found))
+        run = _Run(graph, sites, stimulus, teacher, trajectory_every)
+        return run.learned(target, progress), {way.key: run.feedback(way).copy() for way in sites.feedback}
 
 
 @dataclass
@@ -95,15 +78,17 @@ class _Run:
         self._stimulus, self._every = stimulus, trajectory_every
         self._layout = _learning_layout(graph, sites.n_signals)
         self._period = stimulus.steps + max(graph.max_delay, 1)
-        self._learning = {s.projection.name: s for s in sites.sites if s.block is not None}
+        self._learning = {s.key: s for s in sites.sites if s.block is not None}
+        self._before: dict[str, FloatArray] = {}
         shape = (stimulus.batch, stimulus.steps)
         kept = shape[1] // trajectory_every if trajectory_every else 0
+        plastic = [c for c in graph.projections if c.plasticity is not None]
         self._tally = _Tally(
             y={p.name: np.zeros((*shape, p.size)) for p in graph.readouts},
             action=np.full(shape, -1, np.int64),
             reward=np.zeros(shape),
             gradient={n: np.zeros(s.projection.size) for n, s in self._learning.items() if _block(s).update == "batch"},
-            trajectory={n: np.zeros((shape[0], kept, s.projection.size)) for n, s in self._learning.items() if kept},
+            trajectory={c.name: np.zeros((shape[0], kept, c.size)) for c in plastic if trajectory_every},
             baseline={n: float(_parameters(s).get("baseline", 0.0)) for n, s in self._learning.items()},
         )
 
@@ -117,20 +102,26 @@ class _Run:
             session.require_flags()
         calls = {"start": self._start, "judge": self._judge, "end": self._end}
         steps, batch = self._stimulus.steps, self._stimulus.batch
-        self._model = learning_network.build(self._layout, self._sites, self._drive(), steps, calls)
+        self._model = learning_network.build(
+            self._layout, self._sites, one_after_another(self._layout, self._stimulus, self._period), steps, calls
+        )
         session.generate_for(target)
         report = {} if progress is None else {"report": self._report(progress), "report_period": second / 2}
         self._model.network.run(batch * self._period * second, namespace={}, **report)
         weight = {name: self._value(name, "w").copy() for name in self._learning}
         tally = self._tally
+        changes = {name: int(self._value(name, "n_changes").sum()) for name in self._learning}
         return Learned(
             graph=self._changed(weight),
-            gradient=tally.gradient,
+            gradient={c.name: tally.gradient[c.name] for c in self._graph.projections if c.name in tally.gradient},
+            bias_gradient={
+                p.name: g for p in self._graph.receivers if (g := tally.gradient.get(f"bias/{p.name}")) is not None
+            },
             y=tally.y,
             action=tally.action,
             reward=tally.reward,
             n_spikes=self._n_spikes(),
-            n_updates={name: int(self._value(name, "n_changes").sum()) for name in self._learning},
+            n_updates={c.name: changes.get(c.name, 0) for c in self._graph.projections if c.plasticity is not None},
             trajectory=tally.trajectory,
         )
 
@@ -142,24 +133,22 @@ class _Run:
         if t == 0:
             self._reset()
         for name, site in self._learning.items():
-            self._value(name, "lr")[()] = self._lr(site, t)
+            self._value(name, "lr")[()] = _block(site).lr if self._is_update(site, t) else 0.0
         if t == self._stimulus.steps:
             self._model.cells.variables["fires"].get_value()[:] = 0.0
 
-    def _lr(self, site: Site, t: int) -> float:
-        block = _block(site)
+    def _is_update(self, site: Site, t: int) -> bool:
         last = self._stimulus.steps - 1
-        on = {"step": t <= last, "episode": t == last, "batch": False}[block.update]
-        return block.lr if on else 0.0
+        return {"step": t <= last, "episode": t == last, "batch": False}[_block(site).update]
 
     def _reset(self) -> None:
         cells, model = self._model.cells.variables, self._layout.model
         for name in model.states:
             cells[name].get_value()[:] = 0.0
-        cells["I"].get_value()[:] = self._layout.parameters["bias"]
+        cells["I"].get_value()[:] = self._layout.parameters["bias"] + cells["shift"].get_value()
         cells["fires"].get_value()[:] = self._layout.parameters["fires"]
         for name, site in self._learning.items():
-            for state, value in {**_block(site).states, "x": 0.0}.items():
+            for state, value in _block(site).states.items():
                 self._value(name, state)[:] = value
 
     def _judge(self, step: int) -> None:
@@ -180,20 +169,40 @@ class _Run:
                 judged = self._teacher.mask[sample, t] != 0
                 self._value(name, "M")[()] = reward - self._tally.baseline[name] if judged else reward
 
+        self._before = {name: self._value(name, "w").copy() for way in self._sites.feedback for name in way.follows}
+
     def _end(self, step: int) -> None:
         """Read the weights of a step, and of a sample what its end gives."""
         sample, t = divmod(step, self._period)
         steps = self._stimulus.steps
         if t >= steps:
             return
+        for way in self._sites.feedback:
+            self._follow(way, t)
         if self._every and (t + 1) % self._every == 0:
-            for name, rows in self._tally.trajectory.items():
-                rows[sample, (t + 1) // self._every - 1] = self._value(name, "w")
+            for name in self._tally.trajectory.keys() & self._learning.keys():
+                self._tally.trajectory[name][sample, (t + 1) // self._every - 1] = self._value(name, "w")
         if t == steps - 1:
             for name in self._tally.gradient:
                 self._tally.gradient[name] = self._tally.gradient[name] + self._value(name, "gradient")
             for name, site in self._learning.items():
                 self._tally.baseline[name] = self._next_baseline(name, site, sample)
+
+    def _follow(self, way: Feedback, t: int) -> None:
+        """Let adaptive feedback follow the weights that were updated at this step, and shrink."""
+        updated = [self._learning[name] for name in way.follows if self._is_update(self._learning[name], t)]
+        if not updated:
+            return
+        b = self.feedback(way)
+        for site in updated:
+            moved = self._value(site.key, "w") - self._before[site.key]
+            np.add.at(b, (site.projection.post, site.projection.pre), moved)
+        b *= 1 - way.decay
+
+    def feedback(self, way: Feedback) -> FloatArray:
+        """Return the present matrix B, (n_readout, n_population)."""
+        values: FloatArray = self._model.feedback[way.key].variables["B"].get_value()
+        return values.reshape(way.weight.shape)
 
     def _next_baseline(self, name: str, site: Site, sample: int) -> float:
         """Return the running mean of the reward after a sample: b + (mean of the judged steps - b) / tau_reward."""
@@ -211,18 +220,6 @@ class _Run:
         first = self._layout.cell[name]
         return self._model.cells.variables[variable].get_value()[first : first + self._graph.population(name).size]
 
-    def _drive(self) -> Drive:
-        """Return the stimulus with all samples after one another, each followed by its pause."""
-        batch, period, layout = self._stimulus.batch, self._period, self._layout
-        given = drive(layout, self._stimulus)
-        sample, line = np.divmod(given.index.astype(np.int64), max(layout.n_lines, 1))
-        step = given.step + sample * period
-        order = np.lexsort((line, step))
-        table = np.zeros((batch, period, layout.n_columns))
-        table[:, : self._stimulus.steps] = given.table[1:].transpose(1, 0, 2)
-        rows = np.concatenate([np.zeros((1, layout.n_columns)), table.reshape(batch * period, -1)])
-        return Drive(1, batch * period, line[order].astype(np.int32), step[order].astype(np.int32), rows[:, None])
-
     def _n_spikes(self) -> dict[str, NDArray[np.int64]]:
         cell = self._model.spikes.variables["i"].get_value().astype(np.int64)
         sample = np.rint(self._model.spikes.variables["t"].get_value()).astype(np.int64) // self._period
@@ -233,7 +230,12 @@ class _Run:
     def _changed(self, weight: dict[str, FloatArray]) -> Graph:
         """Return the graph with the learned weights and, of rules that take the mean reward off, the baselines."""
         moved = [self._with(c, weight[c.name]) if c.name in weight else c for c in self._graph.projections]
-        return replace(self._graph, projections=tuple(moved))
+        keys = {p.name: f"bias/{p.name}" for p in self._graph.receivers}
+        still = {n for n, s in self._learning.items() if _block(s).update == "batch"}
+        biases = {name: weight[key] for name, key in keys.items() if key in weight and key not in still}
+        given: list[Any] = list(self._graph.populations)
+        populations = [replace(p, bias=biases[p.name]) if p.name in biases else p for p in given]
+        return replace(self._graph, populations=tuple(populations), projections=tuple(moved))
 
     def _with(self, c: Any, weight: FloatArray) -> Any:
         p = c.plasticity

@@ -33,12 +33,13 @@ Called = Callable[[int], None]
 
 @dataclass(frozen=True)
 class LearningModel:
-    """A network that learns, ready to run, and the objects that are read and set: synapses by name of their projection."""
+    """A network that learns, ready to run, and the objects that are read and set: synapses by key of their site, and of matrices."""
 
     network: Any
     cells: Any
     spikes: Any
     synapses: Mapping[str, Any]
+    feedback: Mapping[str, Any]
 
 
 def build(layout: Layout, sites: Sites, drive: Drive, n_steps: int, calls: Mapping[str, Called]) -> LearningModel:
@@ -67,17 +68,15 @@ def build(layout: Layout, sites: Sites, drive: Drive, n_steps: int, calls: Mappi
     functions, synapses = _functions(), {}
     for k, site in enumerate(sites.sites):
         sender, wires = next((s, w) for s, w in wires_of(layout, [site.projection]).items() if len(w))
-        synapses[site.projection.name] = _learning(
-            layout, site, k, sender, groups[sender], cells, wires, n_steps, functions
-        )
-        add(network, synapses[site.projection.name])
-    for k, way in enumerate(sites.feedback):
-        add(network, _feedback(layout, way, k, cells))
+        synapses[site.key] = _learning(layout, site, k, sender, groups[sender], cells, wires, n_steps, functions)
+        add(network, synapses[site.key])
+    feedback = {way.key: _feedback(layout, way, k, cells) for k, way in enumerate(sites.feedback)}
+    add(network, *feedback.values())
     for name, (when, order) in {"start": ("start", -1), "judge": ("after_thresholds", 0), "end": ("end", 0)}.items():
         add(network, _operation(name, calls[name], when, order, clock))
     spikes = SpikeMonitor(cells, name="neuro_spikes")
     add(network, spikes)
-    return LearningModel(network, cells, spikes, synapses)
+    return LearningModel(network, cells, spikes, synapses, feedback)
 
 
 def _sent(sender: str) -> str:
@@ -98,17 +97,21 @@ def _learning(layout: Layout, site: Site, k: int, sender: str, source: Any, cell
               functions: Mapping[str, Any]) -> Any:  # fmt: skip
     """Return the synapses of a projection that learns, or carries errors back, or both."""
     block, target = site.block, site.projection.target
-    equations, on_pre = "w : 1 (constant)", _sent(sender)
+    equations: str = "w : 1 (constant)"
+    on_pre: str | None = _sent(sender)
     if block is not None:
         equations, on_pre = block.equations, f"{on_pre}\nx = {'u_pre' if sender == 'channels' else '1'}"
     if site.ways is not None:
         equations += "\nway : integer (constant)"
+    if site.bias:
+        on_pre = None
     synapses = Synapses(
         source, cells, equations, on_pre=on_pre, clock=cells.clock, name=f"neuro_site{k}", namespace=dict(functions)
     )
     synapses.connect(i=wires.pre, j=wires.post)
-    synapses.delay = wires.delay * second
-    synapses.pre.when = _slot(sender)
+    if on_pre is not None:
+        synapses.delay = wires.delay * second
+        synapses.pre.when = _slot(sender)
     synapses.w = wires.weight
     if site.ways is not None:
         synapses.way = site.ways
@@ -125,9 +128,7 @@ def _learning(layout: Layout, site: Site, k: int, sender: str, source: Any, cell
 def _feedback(layout: Layout, way: Feedback, k: int, cells: Any) -> Any:
     """Return the synapses by which a readout's errors reach every neuron of a population with random weights."""
     n_readout, n_target = way.weight.shape
-    synapses = Synapses(
-        cells, cells, "B : 1 (constant)\nway : integer (constant)", clock=cells.clock, name=f"neuro_feedback{k}"
-    )
+    synapses = Synapses(cells, cells, "B : 1\nway : integer (constant)", clock=cells.clock, name=f"neuro_feedback{k}")
     unit, neuron = np.divmod(np.arange(n_readout * n_target, dtype=np.int32), np.int32(n_target))
     synapses.connect(i=unit + layout.cell[way.readout], j=neuron + layout.cell[way.target])
     synapses.B, synapses.way = way.weight.reshape(-1), way.ways[unit]

@@ -1,14 +1,14 @@
 """Say how synapses learn, in Brian2's language: pair STDP, reward-modulated STDP, e-prop. Nothing here imports Brian2.
 
 A block runs at every step after the cells' spikes and before these are delivered. It reads x, what arrived at this step, and its
-neuron's state (`cells.learning_cells`), and makes g, so that the weight becomes settle(w - lr g). lr is 0 where nothing may change: it
-is set between steps. No variable stands on both sides of a statement, since Brian2 would then rearrange the right-hand side.
+neuron's state (`cells.learning_cells`), and makes a gradient, so that the weight becomes settle(w - lr gradient). lr is 0 where nothing may
+change: it is set between steps. New values have names of their own: of x = f(x) Brian2 would rearrange the right-hand side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neuro.graph import decay
@@ -21,9 +21,15 @@ _SETTLE = """
 wanted = w - lr * gradient
 within = clip(wanted, low, high)
 w_new = neuro_rint(within / grid) * grid
+moved = w_new - w
 n_changes = n_changes + int(w_new != w)
 w = w_new
-x = 0
+"""
+_SYNAPSE = "x = 0\n"
+# A bias is a synapse from a neuron to itself whose x is always 1. I holds the bias of the next step already.
+_BIAS = """
+I_post += moved
+shift_post += moved
 """
 
 _PAIR = """
@@ -89,20 +95,24 @@ class Block:
     @property
     def equations(self) -> str:
         """Return the declaration of every variable of a learning synapse."""
-        own = ["w", "x", "gradient", "n_changes", "low", "high", *self.states]
+        own = ["w", "gradient", "n_changes", "low", "high", *self.states]
         lines = [f"{name} : 1" for name in own]
         lines += [f"{name} : 1 (shared)" for name in ("lr", *(["M"] if self.rewarded else []))]
         return "\n".join([*lines, *(f"{name} : 1 (shared, constant)" for name in ("grid", *self.shared))])
 
 
-def block(rule: str, p: Parameters, dt_ms: float, readout: bool, filters: Filters) -> Block:
+def block(rule: str, p: Parameters, dt_ms: float, readout: bool, filters: Filters, bias: bool = False) -> Block:
     """Return the block of a rule.
 
-    Parameters: p, every parameter of the rule; readout, the synapses end in a readout; filters, of the target neurons.
+    Parameters: p, every parameter of the rule; readout, the synapses end in a readout; filters, of the target neurons; bias, what learns is the
+    neurons' biases.
     """
     if rule != "eprop":
-        return _stdp(rule, p, dt_ms, len(filters))
-    return _eprop_readout(p) if readout else _eprop_neuron(p, dt_ms, filters)
+        made = _stdp(rule, p, dt_ms, len(filters))
+    else:
+        made = _eprop_readout(p) if readout else _eprop_neuron(p, dt_ms, filters)
+    ends = _SETTLE + (_BIAS if bias else _SYNAPSE)
+    return replace(made, step=made.step + ends, states={**made.states, "x": float(bias)})
 
 
 def _stdp(rule: str, p: Parameters, dt_ms: float, n_filters: int) -> Block:
@@ -118,17 +128,17 @@ def _stdp(rule: str, p: Parameters, dt_ms: float, n_filters: int) -> Block:
     pair = _PAIR.format(f_plus=factors[0], f_minus=factors[1])
     states = {"arrivals": 0.0, "spikes": 0.0}
     if rule == "stdp":
-        return Block(pair + "gradient = -change\n" + _SETTLE, p["lr"], "step", states, shared)
+        return Block(pair + "gradient = -change\n", p["lr"], "step", states, shared)
     shared["p_e"] = _decay(p["tau_e_ms"], dt_ms)
     taught = p["factor"] == "supervised"
     errors = " + ".join(f"L{f}_post" for f in range(n_filters))
-    step = pair + _THREE_FACTORS.format(factor=f"(-({errors}))" if taught else "M") + _SETTLE
+    step = pair + _THREE_FACTORS.format(factor=f"(-({errors}))" if taught else "M")
     return Block(step, p["lr"], "step", {**states, "eligible": 0.0}, shared, rewarded=not taught, taught=taught)
 
 
 def _eprop_readout(p: Parameters) -> Block:
     once = p["update"] == "step"
-    step = _READOUT + ("gradient = g\n" if once else _SUM + "gradient = g_sum_now\n") + _SETTLE
+    step = _READOUT + ("gradient = g\n" if once else _SUM + "gradient = g_sum_now\n")
     return Block(step, p["lr"], p["update"], {"ebar": 0.0, **({} if once else {"g_sum": 0.0})}, taught=True)
 
 
@@ -154,7 +164,7 @@ def _eprop_neuron(p: Parameters, dt_ms: float, filters: Filters) -> Block:
         rate = "gradient = g\n"
     else:
         states["g_sum"], rate = 0.0, _SUM + "gradient = g_sum_now\n"
-    step = _NEURON + "\n".join(lines) + "\n" + rate + _SETTLE
+    step = _NEURON + "\n".join(lines) + "\n" + rate
     return Block(step, p["lr"], p["update"], states, shared, taught=True)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from neuro.errors import GraphError, UnsupportedError
 from neuro.graph import LI, CurrentInput, Graph, Plasticity, Projection
 
+from .bounds import biased, limits
 from .plastic import Block, Filters, block
 
 FloatArray = NDArray[np.float64]
@@ -29,7 +29,8 @@ class Site:
     """A projection with synapses of its own: it learns, or carries errors back, or both.
 
     block: how it learns, or None. low, high: bounds of each weight. signal: the readout whose error teaches. ways: number of the filter by
-    which each synapse's readout sends its error back to its sender, or None. n_ways: how many filters there are.
+    which each synapse's readout sends its error back to its sender, or None. n_ways: how many filters there are. bias: what learns is the biases
+    of the target: `projection` then joins each neuron to itself, with its bias as weight.
     """
 
     projection: Projection
@@ -39,17 +40,34 @@ class Site:
     signal: str | None
     ways: NDArray[np.int32] | None
     n_ways: int = 0
+    bias: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return the projection's name, or "bias/" and the population's."""
+        return f"bias/{self.projection.target}" if self.bias else self.projection.name
 
 
 @dataclass(frozen=True, eq=False)
 class Feedback:
-    """Random feedback from a readout to a population: weight B (n_readout, n_population), filter of each readout unit."""
+    """Feedback from a readout to a population by a matrix, drawn at random.
+
+    weight: B, (n_readout, n_population). ways: filter of each readout unit. follows: the projections whose changes adaptive feedback takes over.
+    decay: by which it shrinks at each of their updates.
+    """
 
     readout: str
     target: str
     weight: FloatArray
     ways: NDArray[np.int32]
     n_ways: int
+    follows: tuple[str, ...] = ()
+    decay: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Return the name of the matrix."""
+        return f"{self.target}/{self.readout}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +105,13 @@ def read(graph: Graph) -> Sites:
     feedback: list[Feedback] = []
     for name, c in _taught(graph, plastic).items():
         filters[name] = _route(graph, name, c, ways, feedback)
-    sites = tuple(
+    sites = [
         _site(graph, c, filters.get(c.target, ()), ways.get(c.name))
         for c in graph.projections
-        if isinstance(c, Projection) and (c.plasticity is not None or c.name in ways)
-    )
-    return Sites(sites, tuple(feedback), max((len(f) for f in filters.values()), default=0))
+        if isinstance(c, Projection) and c.size and (c.plasticity is not None or c.name in ways)
+    ]
+    sites += [_bias(graph, c, filters.get(c.target, ())) for c in biased(graph).values()]
+    return Sites(tuple(sites), tuple(feedback), max((len(f) for f in filters.values()), default=0))
 
 
 def _refuse(graph: Graph) -> None:
@@ -105,10 +124,10 @@ def _refuse(graph: Graph) -> None:
         where, rule, p = f"projection '{c.name}'", c.plasticity.rule, c.plasticity.parameters
         if rule not in RULES:
             found.append(f"{where}: rule '{rule}' (can: {', '.join(sorted(RULES))})")
-        elif rule == "eprop" and p["feedback"] == "adaptive":
-            found.append(f"{where}: feedback 'adaptive' (can: random, symmetric)")
-        elif rule == "eprop" and p["learn_bias"]:
-            found.append(f"{where}: learn_bias (can: weights)")
+        elif p.get("bits", 0):
+            found.append(f"{where}: weights of {p['bits']} bits (can: bits 0)")
+        elif rule == "eprop" and p["feedback"] == "adaptive" and p["update"] == "batch":
+            found.append(f"{where}: feedback 'adaptive' with update 'batch' (can: episode, step)")
         elif rule != "eprop" and (isinstance(graph.population(c.source), CurrentInput) or _is_readout(graph, c.target)):
             found.append(f"{where}: STDP without spikes at both ends (can: from spike inputs and neurons into neurons)")
         elif getattr(graph.population(c.target), "grid", None) is None:
@@ -146,11 +165,11 @@ def _needs_errors(plasticity: Plasticity) -> bool:
 
 
 def _teaching(c: Projection) -> tuple[Any, ...]:
-    """Return the signal, the kind of feedback, whether traces are filtered, and of random feedback its seed and scale."""
+    """Return the signal, the kind of feedback, whether traces are filtered, and of a matrix its seed, scale and decay."""
     assert c.plasticity is not None
     p = c.plasticity.parameters
     kind = p.get("feedback", "symmetric")
-    drawn = (p["feedback_seed"], p["feedback_scale"]) if kind == "random" else ()
+    drawn = () if kind == "symmetric" else (p["feedback_seed"], p["feedback_scale"], p["feedback_decay"])
     return (c.plasticity.signal, kind, p.get("filter", True), *drawn)
 
 
@@ -177,16 +196,22 @@ def _route(
     delays = sorted({int(d) for r in joined for d in r.delay})
     if len(delays) > 1:
         raise GraphError(
-            f"population '{name}': random feedback from '{signal}' needs one delay (got {delays[0]}..{delays[-1]} steps; need one for "
+            f"population '{name}': {kind} feedback from '{signal}' needs one delay (got {delays[0]}..{delays[-1]} steps; need one for "
             "all synapses to the readout). Use symmetric feedback, or connect with one delay."
         )
     filters = tuple((k, delays[0] if delays else 1) for k in sorted(set(kappa.tolist())))
     numbers = np.array([[k for k, _ in filters].index(each) for each in kappa.tolist()], np.int32)
-    (seed, scale), size = drawn, graph.population(name).size
+    follows = tuple(r.name for r in joined if r.plasticity is not None) if kind == "adaptive" else ()
+    if kind == "adaptive" and not follows:
+        raise GraphError(
+            f"population '{name}': adaptive feedback from '{signal}' has nothing to follow (got no plastic synapse from '{name}' to "
+            f"'{signal}'; need one). Let the readout learn, or use feedback='random'."
+        )
+    (seed, scale, decay), size = drawn, graph.population(name).size
     weight = _stream(seed, f"feedback/{name}/{signal}").standard_normal((readout.size, size)) * (
         scale / math.sqrt(size)
     )
-    feedback.append(Feedback(signal, name, weight, numbers, len(filters)))
+    feedback.append(Feedback(signal, name, weight, numbers, len(filters), follows, decay if follows else 0.0))
     return filters
 
 
@@ -197,52 +222,30 @@ def _stream(seed: int, name: str) -> np.random.Generator:
     )
 
 
-# -------------------------------------------------------------------------------------------------------------- bounds
-
-
 def _site(graph: Graph, c: Projection, filters: Filters, ways: tuple[NDArray[np.int32], int] | None) -> Site:
     number, n_ways = ways or (None, 0)
     if c.plasticity is None:
         return Site(c, None, c.weight, c.weight, None, number, n_ways)
     p = c.plasticity.parameters
     made = block(c.plasticity.rule, p, graph.dt_ms, _is_readout(graph, c.target), filters)
-    low, high = _limits(graph, c)
+    low, high = limits(graph, c)
     return Site(c, made, low, high, c.plasticity.signal, number, n_ways)
 
 
-def _limits(graph: Graph, c: Projection) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds of each weight on the grid: the rule's own, within what its neuron's sum has room for."""
+def _bias(graph: Graph, c: Projection, filters: Filters) -> Site:
+    """Return the site of the biases that a projection's rule lets learn."""
+    p: Any = graph.population(c.target)
     assert c.plasticity is not None
-    p, stdp = c.plasticity.parameters, c.plasticity.rule != "eprop"
-    most = _bound(graph, c.target)[c.post]
-    high = np.minimum(most, p["w_max"]) if stdp or p["w_max"] else most
-    low = np.maximum(-most, p["w_min"]) if stdp else -high
-    grid: float = graph.population(c.target).grid  # type: ignore[union-attr, assignment]
-    low, high = np.ceil(low / grid) * grid, np.floor(high / grid) * grid
-    bad = np.flatnonzero((c.weight < low) | (c.weight > high))
-    if bad.size:
-        k = int(bad[0])
-        raise GraphError(
-            f"projection '{c.name}': weight out of bounds (got {c.weight[k]} at {k}, {bad.size} in all; need {low[k]}..{high[k]}). Make "
-            "room for learning on the grid, or change w_max."
-        )
-    return low, high
-
-
-def _bound(graph: Graph, name: str) -> FloatArray:
-    """Return how far each plastic weight of a neuron may grow: what the other inputs leave of 2^53 g u, in equal parts."""
-    p: Any = graph.population(name)
-    fixed, shares = np.abs(p.bias), np.zeros(p.size)
-    for plastic, post, weight, scale in _incoming(graph, name):
-        np.add.at(shares if plastic else fixed, post, scale if plastic else np.abs(weight) * scale)
-    steps = [s.u_step for c in graph.projections_to(name) if isinstance(s := graph.population(c.source), CurrentInput)]
-    room = np.maximum(2.0**53 * p.grid * min(steps, default=1.0) - fixed, 0.0)
-    shares = np.where(shares > 0, shares, 1.0)  # of a neuron without plastic synapses nobody asks
-    most = np.floor(room / shares / p.grid) * p.grid
-    return np.where(most * shares > room, most - p.grid, most)
-
-
-def _incoming(graph: Graph, name: str) -> Iterator[tuple[bool, Any, Any, float]]:
-    for c in graph.projections_to(name):
-        source = graph.population(c.source)
-        yield c.plasticity is not None, c.post, c.weight, source.u_max if isinstance(source, CurrentInput) else 1.0
+    every = np.arange(p.size, dtype=np.int32)
+    own = Projection(
+        name=f"bias/{p.name}",
+        source=p.name,
+        target=p.name,
+        pre=every,
+        post=every,
+        weight=p.bias,
+        plasticity=c.plasticity,
+    )
+    made = block("eprop", c.plasticity.parameters, graph.dt_ms, _is_readout(graph, p.name), filters, bias=True)
+    low, high = limits(graph, own)
+    return Site(own, made, low, high, c.plasticity.signal, None, bias=True)

@@ -39,8 +39,8 @@ from neuro.learning.local import FloatArray
 from neuro.learning.rules import STDP, Rule, rule_of
 
 READOUT_GROWTH = 8.0
-"""How much more room than a neuron's weights a readout's have: they grew six times as large where those of neurons stayed as they were
-(models/pattern_generation in float)."""
+"""How much more room than a neuron's weights a readout's have, which begin small. Learning in float, the largest grew 5.8, 11.8 and 16.6
+times as large, where those of neurons grew 0.96 to 1.7 times (models/pattern_generation and models/evidence_accumulation)."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -49,7 +49,7 @@ UInt64 = NDArray[np.uint64]
 
 def most(rule: Rule) -> int:
     """Return the largest mantissa."""
-    return 2 ** (rule.bits - 1) - 1
+    return (1 << rule.bits - 1) - 1
 
 
 def to_bits(graph: Graph) -> Graph:

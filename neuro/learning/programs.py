@@ -11,6 +11,7 @@ from neuro.errors import UnsupportedError
 from neuro.graph import Graph
 from neuro.learning.engine import EngineLearner
 from neuro.learning.local import FloatArray
+from neuro.learning.plan import prepare
 from neuro.learning.reference import Learner
 
 Matrices = Mapping[str, FloatArray]
@@ -45,7 +46,7 @@ class _Reference(Learner):
 
 
 class _Program:
-    """A learning program of any backend. What feedback it adapts is its own: such a rule cannot be resumed on it."""
+    """A learning program of any backend. It draws random feedback as the rule says; there is no way to give it adaptive feedback back."""
 
     def __init__(self, graph: Graph, program: LearningProgram) -> None:
         self.graph, self._program = graph, program
@@ -73,6 +74,11 @@ def starter(name: str) -> Start:
     chosen = backends.get(name)
 
     def begin(graph: Graph, feedback: Matrices | None, n_samples: int) -> Learning:
+        if prepare(graph).adaptive:
+            raise UnsupportedError(
+                f"backend '{name}': adaptive feedback cannot be resumed on it (got feedback 'adaptive'; need random or symmetric, or backend "
+                f"{' or '.join(sorted(OWN))}). Change one of them."
+            )
         _refuse_bits(graph, name)
         program = chosen.compile(graph)
         if not isinstance(program, LearningProgram):

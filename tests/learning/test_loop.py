@@ -299,7 +299,38 @@ def test_mistakes_are_told_before_anything_is_written(tmp_path: Path, monkeypatc
         neuro.learn(wide, tasks.make("delayed_match"), ADAPTIVE, "reference")
     monkeypatch.setattr(programs, "OWN", {})
     with pytest.raises(UnsupportedError, match=re.escape("backend 'reference': its programs cannot learn")):
-        run(backend="reference")
+        run(EProp(), backend="reference")
+
+
+class Stranger:
+    """A backend of someone else, whose programs can learn."""
+
+    def compile(self, graph: Graph) -> StrangerProgram:
+        return StrangerProgram(graph)
+
+
+class StrangerProgram(golden.Learner):
+    """Learn by the golden model."""
+
+    def run(self, *_: object) -> None:
+        raise AssertionError("scores are of the engine")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("update", ["batch", "episode"])
+def test_any_backend_whose_programs_learn_will_do(monkeypatch: pytest.MonkeyPatch, update: str) -> None:
+    rule = EProp(lr=0.02, update=update, feedback="random")
+    expected = run(rule, backend="reference")
+    monkeypatch.setattr(programs.backends, "get", lambda name: Stranger())
+    found = run(rule, backend="stranger")
+    assert (weights(found.last) != weights(small_net())).mean() > 0.5
+    assert found.last == expected.last
+    with pytest.raises(
+        UnsupportedError, match=re.escape("backend 'stranger': adaptive feedback cannot be resumed on it")
+    ):
+        run(ADAPTIVE, backend="stranger")
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from neuro.backend import Stimulus, Teacher
 from neuro.errors import GraphError
 from neuro.graph import Builder, Graph
-from neuro.learning import RULES, STDP, RewardSTDP, attach, bounds, learn, make_room, stdp
+from neuro.learning import RULES, STDP, RewardSTDP, attach, bounds, make_room, stdp
 from neuro.learning.local import Local, Synapses
+from neuro.learning.reference import learn
 
 GRID = 2.0**-40
 A_PLUS, A_MINUS, TAU_PLUS, TAU_MINUS = 0.01, 0.012, 20.0, 30.0

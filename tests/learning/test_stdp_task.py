@@ -14,7 +14,8 @@ import pytest
 from neuro import seeds
 from neuro.backend import Learned, Stimulus, Teacher
 from neuro.graph import Builder, Graph
-from neuro.learning import RewardSTDP, attach, learn, make_room
+from neuro.learning import RewardSTDP, attach, make_room
+from neuro.learning.reference import learn
 
 N_CLASSES, N_INPUTS, ACTIVE, STEPS = 3, 30, 10, 40
 N_TRIALS, N_JUDGED, CRITERION = 300, 60, 0.9
