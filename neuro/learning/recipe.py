@@ -10,7 +10,7 @@
     [damage]                        # DamageConfig: left out, the graph is whole
     [learn]                         # LearnConfig
 
-Random feedback follows the run's seed where [rule] gives no feedback_seed. Nothing here loads torch.
+Random feedback and stochastic rounding follow the run's seed where [rule] gives no feedback_seed or rounding_seed. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class LearnRecipe:
         if self.rule is None:
             return None
         given = dict(self.parameters)
-        if "feedback_seed" in {f.name for f in fields(RULES[self.rule])}:
-            given.setdefault("feedback_seed", self.seed)
+        for key in {f.name for f in fields(RULES[self.rule])} & {"feedback_seed", "rounding_seed"}:
+            given.setdefault(key, self.seed)
         return make(self.rule, **given)
 
     def make_graph(self, task: tasks.Task) -> Graph:
