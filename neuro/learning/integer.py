@@ -56,7 +56,8 @@ def to_bits(graph: Graph) -> Graph:
     """Return the graph with the weights of each projection whose rule has bits > 0 rounded, half to even, to its mantissas.
 
     A rule without a scale gets one: the least power of two by which the largest mantissa reaches w_max of the rule, or else headroom
-    times the largest weight (into a readout READOUT_GROWTH times that). Weights beyond the mantissas of a given scale are clipped.
+    times the largest weight (into a readout READOUT_GROWTH times that). Weights beyond the mantissas of a given scale are clipped; those
+    within the rule's own bounds stay within.
     """
     return replace(graph, projections=tuple(_rounded(graph, c) for c in graph.projections))
 
@@ -69,7 +70,17 @@ def _rounded(graph: Graph, c: Projection) -> Projection:
     if rule.scale == 0:
         rule = replace(rule, scale=_scale(rule, c, target))
     mantissas = np.clip(np.rint(c.weight / rule.scale), -most(rule), most(rule))
+    least, largest = _own_bounds(rule)
+    within = np.clip(mantissas, np.ceil(least / rule.scale), np.floor(largest / rule.scale))
+    mantissas = np.where((c.weight >= least) & (c.weight <= largest), within, mantissas)
     return replace(c, weight=mantissas * rule.scale + 0.0, plasticity=rule.plasticity(c.plasticity.signal))
+
+
+def _own_bounds(rule: Rule) -> tuple[float, float]:
+    """Return the least and the largest weight that a rule allows, whatever its mantissas reach."""
+    if isinstance(rule, STDP):
+        return rule.w_min, rule.w_max
+    return (-rule.w_max, rule.w_max) if rule.w_max else (-math.inf, math.inf)
 
 
 def _scale(rule: Rule, c: Projection, target: FloatReceiver) -> float:

@@ -82,8 +82,10 @@ class LearnRecipe:
         if self.rule is None:
             return None
         given = dict(self.parameters)
-        for key in {f.name for f in fields(RULES[self.rule])} & {"feedback_seed", "rounding_seed"}:
-            given.setdefault(key, self.seed)
+        if "feedback_seed" in {f.name for f in fields(RULES[self.rule])}:
+            given.setdefault("feedback_seed", self.seed)
+        if given.get("bits"):
+            given.setdefault("rounding_seed", self.seed)
         return make(self.rule, **given)
 
     def make_graph(self, task: tasks.Task) -> Graph:
