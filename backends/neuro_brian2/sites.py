@@ -124,6 +124,8 @@ def _refuse(graph: Graph) -> None:
         where, rule, p = f"projection '{c.name}'", c.plasticity.rule, c.plasticity.parameters
         if rule not in RULES:
             found.append(f"{where}: rule '{rule}' (can: {', '.join(sorted(RULES))})")
+        elif p.get("bits", 0):
+            found.append(f"{where}: weights of {p['bits']} bits (can: bits 0)")
         elif rule == "eprop" and p["feedback"] == "adaptive" and p["update"] == "batch":
             found.append(f"{where}: feedback 'adaptive' with update 'batch' (can: episode, step)")
         elif rule != "eprop" and (isinstance(graph.population(c.source), CurrentInput) or _is_readout(graph, c.target)):

@@ -244,7 +244,10 @@ def _exponents_of_quantiles(part: Part, scale: float) -> tuple[int, ...]:
 
 
 def _aligned(top: float, mine: list[Part], target: Behaviour) -> list[float]:
-    """Return the scales of the octave below `top`, that with the least weighted weight error first."""
+    """Return the scales of the octave below `top`, that with the least weighted weight error first.
+
+    Among them is the power of two if it changes no weight: those that were learned in mantissas of a power of two stay these.
+    """
     scales = [top * 2.0 ** (-k / _PER_OCTAVE) for k in range(_PER_OCTAVE)]
     for part in mine:
         largest = float(np.abs(part.weight).max(initial=0.0))
@@ -252,6 +255,9 @@ def _aligned(top: float, mine: list[Part], target: Behaviour) -> list[float]:
             full = 255.0 / largest
             scales.append(full * 2.0 ** math.floor(math.log2(top / full)))
     errors = {s: sum(weighted_error(part, s, best_exponent(part, s, target), target) for part in mine) for s in scales}
+    whole = 2.0 ** math.floor(math.log2(top))
+    if mine and not any(part.errors(whole, best_exponent(part, whole, target)).any() for part in mine):
+        errors[whole] = 0.0
     return sorted(errors, key=lambda s: (errors[s], -s))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from neuro.errors import GraphError
 from neuro.graph import INTEGER, LI, CurrentInput, FloatReceiver, Graph, GridNote, Projection, to_grid
+from neuro.learning import integer
 from neuro.learning.local import FloatArray
 from neuro.learning.rules import STDP, Rule, rule_of
 
@@ -31,7 +32,9 @@ def make_room(graph: Graph, w_max: float = 0.0) -> tuple[Graph, GridNote]:
     w_max: 0: the rule's own w_max, or where that is 0 too GROWTH times the population's largest plastic weight, at least
     GROWTH times its threshold (a readout: 1). A population that has this room keeps its grid. Call it once, before learning: weights that have
     grown ask for more room, hence another grid.
+    Weights whose rule has bits > 0 are rounded to these first (`neuro.learning.integer.to_bits`), and have room for the largest mantissa.
     """
+    graph = integer.to_bits(graph)
     room: dict[str, float] = {}
     for p in graph.receivers:
         if isinstance(p, INTEGER):
@@ -41,7 +44,8 @@ def make_room(graph: Graph, w_max: float = 0.0) -> tuple[Graph, GridNote]:
             continue
         scale = 1.0 if isinstance(p, LI) else float(p.v_th.max())
         asked = w_max or max((max(rule.w_max, -getattr(rule, "w_min", 0.0)) for rule in _rules(graph, p)), default=0.0)
-        wanted = max(asked or GROWTH * max(largest, scale), largest)
+        mantissas = max((integer.most(rule) * rule.scale for rule in _rules(graph, p) if rule.bits), default=0.0)
+        wanted = max(asked or GROWTH * max(largest, scale), largest, mantissas)
         if p.grid is None or (bound(graph, p)[shares > 0] < wanted).any():
             room[p.name] = float((fixed + shares * wanted).max()) * (1 + 2.0**-40)  # the bound is rounded down
     return to_grid(graph, room=room)
@@ -64,14 +68,14 @@ def bound(graph: Graph, p: FloatReceiver) -> FloatArray:
 
 
 def limits(
-    rule: Rule, most: FloatArray, grid: float | None, where: str, weight: FloatArray
+    rule: Rule, room: FloatArray, grid: float | None, where: str, weight: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the lower and upper bound of each synapse, of shape (n,), on the grid: the rule's own, within `most` of its neuron.
+    """Return the lower and upper bound of each synapse, of shape (n,), on the grid: the rule's own, within `room` of its neuron.
 
     Raises GraphError if a weight is beyond them before learning begins.
     """
-    high = np.minimum(most, rule.w_max) if rule.w_max or isinstance(rule, STDP) else most
-    low = np.maximum(-most, rule.w_min) if isinstance(rule, STDP) else -high
+    high = np.minimum(room, rule.w_max) if rule.w_max or isinstance(rule, STDP) else room
+    low = np.maximum(-room, rule.w_min) if isinstance(rule, STDP) else -high
     if grid is not None:
         low, high = np.ceil(low / grid) * grid, np.floor(high / grid) * grid
     bad = np.flatnonzero((weight < low) | (weight > high))
@@ -84,11 +88,22 @@ def limits(
     return low, high
 
 
-def settle(weight: FloatArray, low: FloatArray, high: FloatArray, grid: float | None) -> FloatArray:
-    """Return weights clipped to their bounds (which are on the grid) and rounded, half to even, to multiples of it."""
+def settle(
+    weight: FloatArray, low: FloatArray, high: FloatArray, grid: float | None, uniform: FloatArray | None = None
+) -> FloatArray:
+    """Return weights clipped to their bounds (which are on the grid) and rounded to multiples of it.
+
+    uniform: None: half to even. Else numbers in [0, 1), one a weight: up where it is less than the part above the multiple below,
+    so that on average nothing is lost.
+    """
     clipped = np.clip(weight, low, high)
-    # Both scalings are by a power of two; + 0.0 turns -0.0 into 0.0, as the graph does.
-    return clipped + 0.0 if grid is None else np.rint(clipped / grid) * grid + 0.0
+    # All scalings are by a power of two; + 0.0 turns -0.0 into 0.0, as the graph does.
+    if grid is None:
+        return clipped + 0.0
+    if uniform is None:
+        return np.rint(clipped / grid) * grid + 0.0
+    below = np.floor(clipped / grid)
+    return (below + (uniform < clipped / grid - below)) * grid + 0.0
 
 
 def with_weights(graph: Graph, weight: Mapping[str, FloatArray], bias: Mapping[str, FloatArray]) -> Graph:

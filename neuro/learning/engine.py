@@ -56,15 +56,16 @@ class EngineLearner(Learner):
     """A graph that learns on the engine, and keeps its weights, and its adaptive feedback, from one call to the next.
 
     graph: with the present weights. feedback: the present random or adaptive B by "P/Y", (n_Y, n_P); drawn anew if there are none.
-    n_threads: default all cores; over the samples of a batch, or over the synapses of one; the result does not depend on them.
+    n_samples: how many the run has learned from so far. n_threads: default all cores; over the samples of a batch, or over the synapses of one; the result does not depend on them.
     Raises: what `plan.prepare` and the reference raise; UnsupportedError if the kernels are not built.
     """
 
     def __init__(
-        self, graph: Graph, feedback: Mapping[str, FloatArray] | None = None, *, n_threads: int | None = None
-    ) -> None:
+        self, graph: Graph, feedback: Mapping[str, FloatArray] | None = None, n_samples: int = 0, *,
+        n_threads: int | None = None,
+    ) -> None:  # fmt: skip
         kernels.library()
-        super().__init__(graph, feedback)
+        super().__init__(graph, feedback, n_samples)
         self._n_threads = n_threads or _cores()
         self._net = self._new_net()
         self._states: dict[int, dict[str, NDArray[Any]]] = {}
@@ -95,7 +96,8 @@ class EngineLearner(Learner):
         net = self._net
         net.plan.check(teacher, stimulus.batch, stimulus.steps)
         log = Log.begin(net.plan, stimulus.batch, stimulus.steps, trajectory_every)
-        _Run(net, log, stimulus, teacher, self._n_threads, self._states).all()
+        _Run(net, log, stimulus, teacher, self._n_threads, self._states, self.n_samples).all()
+        self.n_samples += stimulus.batch
         learned = log.learned({key: net.w[place] for key, place in net.places.place.items()})
         learned = replace(learned, graph=baseline.kept_in(learned.graph, net.plan))
         self.graph, self.feedback = learned.graph, _matrices(net)
@@ -109,9 +111,10 @@ class _Run:
 
     def __init__(
         self, net: Net, log: Log, stimulus: Stimulus, teacher: Teacher, n_threads: int,
-        states: dict[int, dict[str, NDArray[Any]]],
+        states: dict[int, dict[str, NDArray[Any]]], n_samples: int,
     ) -> None:  # fmt: skip
         self._net, self._log, self._teacher, self._n_threads, self._states = net, log, teacher, n_threads, states
+        self._n_samples = n_samples
         self._steps, self._batch = stimulus.steps, stimulus.batch
         inputs = Inputs(net.plan.graph, net.places.engine, stimulus)
         self._signals = inputs.part((0, stimulus.batch), 0, stimulus.steps).signals
@@ -154,7 +157,9 @@ class _Run:
         over_neurons = last - first == 1 and shares > 1
         n_threads = shares if over_neurons else self._n_threads
         for t, stop in self._pieces(last - first):
-            kernel.advance(net, state, signals, told, found, (t, stop), n_threads, over_neurons)
+            kernel.advance(
+                net, state, signals, told, found, (t, stop), n_threads, over_neurons, self._n_samples + first
+            )
             self._keep_weights(rows, stop)
         total = state["gradient"].sum(axis=0)  # in the order of the samples, whatever the threads
         gradient = {s.key: total[None, net.places.place[s.key]] for s in net.plan.sites if s.rule.update == "batch"}

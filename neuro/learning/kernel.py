@@ -93,9 +93,11 @@ def n_bytes(net: Net) -> int:
 
 def advance(
     net: Net, state: dict[str, NDArray[Any]], signals: Signals, told: Told, found: Found, steps: tuple[int, int],
-    n_threads: int, over_neurons: bool,
+    n_threads: int, over_neurons: bool, first_sample: int = 0,
 ) -> None:  # fmt: skip
     """Advance samples by steps[0]..steps[1]-1 of their sequences: their state, weights and what is found are written in place.
+
+    first_sample: how many the run has learned from before the first of these (`neuro.learning.integer`).
 
     Raises: MemoryError if the system gives no memory or threads.
     """
@@ -106,7 +108,7 @@ def advance(
     actor = net.plan.actor
     n_actions = net.plan.graph.population(actor).size if actor else 0
     inputs = structures.Signals(
-        length, pointer(signals.event_row), pointer(signals.event_source), signals.current.shape[2],
+        first_sample, length, pointer(signals.event_row), pointer(signals.event_source), signals.current.shape[2],
         pointer(signals.current_source), pointer(signals.current), _LOSS_CODE[told.loss], told.target.shape[2],
         pointer(told.target), pointer(told.mask), pointer(told.reward), pointer(told.chance), pointer(told.choose),
         told.right, told.wrong, net.places.engine.target[actor] if actor else -1, n_actions,
@@ -129,13 +131,14 @@ def check_net(net: Net) -> None:
     places, base, found = net.places, net.places.engine, net.trails
     assert places.n_places % PAD == 0 and places.n_columns >= base.n_sources + 2, "places"
     arrays: dict[str, Any] = {"reach": places.reach, "pre": places.pre, "w": net.w, "dense": places.dense}
+    arrays["number"] = places.number
     arrays["feedback"] = net.feedback
     n_feedback = sum(b.size for b in net.plan.feedback.values())
     check_arrays(
         arrays,
         (
             ("reach", np.int32, (places.n_places,)), ("pre", np.int32, (places.n_places,)),
-            ("w", np.float64, (places.n_weights,)), ("dense", np.uint8, (places.n_places // PAD,)),
+            ("w", np.float64, (places.n_weights,)), ("number", np.int32, (places.n_places,)), ("dense", np.uint8, (places.n_places // PAD,)),
             ("feedback", np.float64, (n_feedback,)),
         ),
     )  # fmt: skip

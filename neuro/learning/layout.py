@@ -6,7 +6,7 @@ What the arrays mean is in neuro/kernels/learn/net.h. Everything here is found o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ class Link:
 class Places:
     """Where every weight lies.
 
-    place: by projection and by "bias/P", the place of each synapse. n_places: that learn. reach, dense, pre: see net.h. start, stop:
+    place: by projection and by "bias/P", the place of each synapse. n_places: that learn. reach, dense, number, pre: see net.h. start, stop:
     by site, the places of each target. links: by projection.
     """
 
@@ -88,6 +88,7 @@ class Places:
     decay: FloatArray
     reach: Int32
     dense: NDArray[np.uint8]
+    number: Int32
     pre: Int32
     start: Mapping[str, Int]
     stop: Mapping[str, Int]
@@ -100,6 +101,7 @@ class _Draft:
 
     place: dict[str, Int] = field(default_factory=dict)
     reach: list[Int] = field(default_factory=list)
+    number: list[Int] = field(default_factory=list)
     pre: list[Int] = field(default_factory=list)
     start: dict[str, Int] = field(default_factory=dict)
     stop: dict[str, Int] = field(default_factory=dict)
@@ -137,6 +139,7 @@ def lay_out(plan: Plan) -> Places:
         decay=np.array(draft.decays),
         reach=reach.astype(np.int32),
         dense=(np.diff(reach.reshape(-1, PAD), axis=1) == 1).all(axis=1).astype(np.uint8),
+        number=np.concatenate([np.zeros(0, np.int64), *draft.number]).astype(np.int32),
         pre=np.concatenate([np.zeros(0, np.int64), *draft.pre]).astype(np.int32),
         start=draft.start,
         stop=draft.stop,
@@ -147,7 +150,8 @@ def lay_out(plan: Plan) -> Places:
 def _sites_by_group(plan: Plan) -> dict[Any, list[Site]]:
     found: dict[Any, list[Site]] = {}
     for site in plan.sites:
-        found.setdefault((site.target, site.rule, site.signal), []).append(site)
+        rule = replace(site.rule, scale=0.0)  # each projection has its own, which matters to nothing but rounding
+        found.setdefault((site.target, rule, site.signal), []).append(site)
     return found
 
 
@@ -170,6 +174,8 @@ def _group(draft: _Draft, graph: Graph, base: Layout, n_columns: int, sites: lis
     reach[place - draft.n] = column - delay * n_columns
     senders = np.zeros(row[-1] - draft.n, np.int64)
     senders[place - draft.n] = pre
+    within = np.zeros(row[-1] - draft.n, np.int64)
+    within[place - draft.n] = np.concatenate([np.arange(len(s.post)) for s in sites])
     start = row[:-1].copy()
     for k, site in enumerate(sites):
         draft.place[site.key] = place[number == k]
@@ -177,6 +183,7 @@ def _group(draft: _Draft, graph: Graph, base: Layout, n_columns: int, sites: lis
         start = start + np.bincount(site.post, minlength=size)
         draft.stop[site.key] = start
     draft.reach.append(reach)
+    draft.number.append(within)
     draft.pre.append(senders)
     draft.n = int(row[-1])
     window, own, plain = _window(draft, graph, sites)

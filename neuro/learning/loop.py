@@ -108,7 +108,7 @@ def learn(
     graph = prepared(graph, task, rule, projections, signal)
     lesson = lesson_for(graph, task, chosen)
     begin = programs.starter(backend)
-    begin(graph, None).close()  # refuses what it cannot run before anything is written
+    begin(graph, None, 0).close()  # refuses what it cannot run before anything is written
     folder = None if run_dir is None else Path(run_dir)
     if folder is not None:
         told = {

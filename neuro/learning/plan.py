@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neuro.backend import Teacher
 from neuro.errors import DataError, GraphError, UnsupportedError
 from neuro.graph import ALIF, INTEGER, LI, CurrentInput, FloatReceiver, Graph, Projection, kind
-from neuro.learning import bounds, feedback
+from neuro.learning import bounds, feedback, integer
 from neuro.learning.local import FloatArray, Synapses
 from neuro.learning.rules import STDP, EProp, RewardEProp, Rule, rule_of
 
@@ -27,8 +27,9 @@ class Site:
     """Where one rule changes numbers: the synapses of a projection, or the biases of a population.
 
     key: the projection's name, or "bias/" and the population's (no projection has a "/"). source: None for biases. pre, post, delay:
-    (n,), of a bias 0, its neuron, 0. signal: the population whose output teaches, or None. low, high: (n,) bounds. grid: the
-    target's. routes: how errors come to the target (`neuro.learning.feedback`), none into a readout.
+    (n,), of a bias 0, its neuron, 0. signal: the population whose output teaches, or None. low, high: (n,) bounds. grid: what the
+    numbers are multiples of: the target's, or the scale of mantissas. rounding: None, or the key by which updates are rounded
+    stochastically (`neuro.learning.integer`). routes: how errors come to the target (`neuro.learning.feedback`), none into a readout.
     """
 
     key: str
@@ -44,6 +45,13 @@ class Site:
     low: FloatArray
     high: FloatArray
     grid: float | None
+    rounding: int | None = None
+
+    def settled(self, wanted: FloatArray, sample: int, step: int) -> FloatArray:
+        """Return what numbers (n,) become that are to be `wanted`: clipped and rounded; sample, step: of `neuro.learning.integer`."""
+        n = len(wanted)
+        uniform = None if self.rounding is None else integer.uniform(self.rounding, sample, step, n)
+        return bounds.settle(wanted, self.low, self.high, self.grid, uniform)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,8 +95,8 @@ def prepare(graph: Graph) -> Plan:
     integers = [p for p in graph.receivers if isinstance(p, INTEGER)]
     if integers:
         raise UnsupportedError(
-            f"learn: graph of integers (got {kind(integers[0])} '{integers[0].name}'; need LIF, ALIF and LI). Learn on the float graph "
-            "and quantize it afterwards."
+            f"learn: graph of integers (got {kind(integers[0])} '{integers[0].name}'; need LIF, ALIF and LI). Learn on the float graph, "
+            "by a rule with bits=8 in weights that a chip can hold, and quantize it afterwards."
         )
     sites = tuple(_sites(graph))
     if not sites:
@@ -131,11 +139,16 @@ def _site(graph: Graph, c: Projection, target: FloatReceiver, bias: bool) -> Sit
     zeros, every = np.zeros(target.size, np.int32), np.arange(target.size, dtype=np.int32)
     pre, post, delay = (zeros, every, zeros) if bias else (c.pre, c.post, c.delay)
     weight = target.bias if bias else c.weight
-    low, high = bounds.limits(rule, bounds.bound(graph, target)[post], target.grid, where, weight)
+    room, grid, key = bounds.bound(graph, target)[post], target.grid, None
+    if rule.bits and not bias:
+        integer.check(rule, weight, grid, where)
+        grid, key = rule.scale, integer.key_of(rule, c.name)
+        room = np.minimum(room, integer.most(rule) * grid)
+    low, high = bounds.limits(rule, room, grid, where, weight)
     return Site(
         key=f"bias/{target.name}" if bias else c.name, rule=rule, signal=signal, source=None if bias else c.source,
         target=target.name, pre=pre, post=post, delay=delay, synapses=_synapses(target, post, filters, graph.dt_ms),
-        routes=routes, low=low, high=high, grid=target.grid,
+        routes=routes, low=low, high=high, grid=grid, rounding=key,
     )  # fmt: skip
 
 

@@ -34,8 +34,8 @@ class Learning(Protocol):
         ...
 
 
-Start = Callable[[Graph, Matrices | None], Learning]
-"""Begin with a graph and its feedback; None: feedback is drawn as the rule says."""
+Start = Callable[[Graph, Matrices | None, int], Learning]
+"""Begin with a graph, its feedback (None: drawn as the rule says), and the number of samples that the run has learned from."""
 
 
 class _Reference(Learner):
@@ -73,12 +73,13 @@ def starter(name: str) -> Start:
         return OWN[name]
     chosen = backends.get(name)
 
-    def begin(graph: Graph, feedback: Matrices | None) -> Learning:
+    def begin(graph: Graph, feedback: Matrices | None, n_samples: int) -> Learning:
         if prepare(graph).adaptive:
             raise UnsupportedError(
                 f"backend '{name}': adaptive feedback cannot be resumed on it (got feedback 'adaptive'; need random or symmetric, or backend "
                 f"{' or '.join(sorted(OWN))}). Change one of them."
             )
+        _refuse_bits(graph, name)
         program = chosen.compile(graph)
         if not isinstance(program, LearningProgram):
             program.close()
@@ -89,3 +90,13 @@ def starter(name: str) -> Start:
         return _Program(graph, program)
 
     return begin
+
+
+def _refuse_bits(graph: Graph, name: str) -> None:
+    for c in graph.projections:
+        bits = c.plasticity.parameters.get("bits", 0) if c.plasticity is not None else 0
+        if bits:
+            raise UnsupportedError(
+                f"backend '{name}': projection '{c.name}' rounds its weights stochastically (got bits = {bits}; need 0 here). Learn with "
+                f"{' or '.join(sorted(OWN))}."
+            )

@@ -10,7 +10,7 @@
     [damage]                        # DamageConfig: left out, the graph is whole
     [learn]                         # LearnConfig
 
-Random feedback follows the run's seed where [rule] gives no feedback_seed. Nothing here loads torch.
+Random feedback and stochastic rounding follow the run's seed where [rule] gives no feedback_seed or rounding_seed. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class LearnRecipe:
         given = dict(self.parameters)
         if "feedback_seed" in {f.name for f in fields(RULES[self.rule])}:
             given.setdefault("feedback_seed", self.seed)
+        if given.get("bits"):
+            given.setdefault("rounding_seed", self.seed)
         return make(self.rule, **given)
 
     def make_graph(self, task: tasks.Task) -> Graph:

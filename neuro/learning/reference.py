@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from neuro.backend import Learned, Stimulus, Teacher
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import LIF, Graph, Receiver, reference
-from neuro.learning import baseline, bounds, eprop, feedback, reward, signals, stdp
+from neuro.learning import baseline, eprop, feedback, reward, signals, stdp
 from neuro.learning.local import FloatArray, Local, RuleSteps, State
 from neuro.learning.log import Log
 from neuro.learning.plan import Plan, Site, prepare
@@ -38,12 +38,13 @@ STEPS: dict[type[Rule], RuleSteps] = {EProp: eprop, RewardEProp: reward, STDP: s
 class Moment:
     """Everything between two steps of a run.
 
-    t: steps done. neurons: state by population. sent: by population what it sent up to step t - 1, newest first, (1 + longest delay,
+    t: steps done. sample: how many the run has learned from before. neurons: state by population. sent: by population what it sent up to step t - 1, newest first, (1 + longest delay,
     batch, size). rules: state by site. weight: by site. feedback: B by "P/Y". y, reward, action: of step t - 1. gradient: sum
     so far by site, (batch, n). n_updates: changed weights by site.
     """
 
     t: int
+    sample: int
     neurons: dict[str, reference.State]
     sent: dict[str, FloatArray]
     rules: dict[str, State]
@@ -69,11 +70,11 @@ class Learner:
     """A graph that learns and keeps its weights, and its adaptive feedback, from one call to the next.
 
     graph: with the present weights. feedback: the present random or adaptive B by "P/Y", (n_Y, n_P); drawn anew
-    if there are none. Raises: DataError if they are not those of the graph.
+    if there are none. n_samples: how many the run has learned from so far. Raises: DataError if they are not those of the graph.
     """
 
-    def __init__(self, graph: Graph, feedback: Mapping[str, FloatArray] | None = None) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, feedback: Mapping[str, FloatArray] | None = None, n_samples: int = 0) -> None:
+        self.graph, self.n_samples = graph, n_samples
         self.feedback = prepare(graph).feedback
         if feedback:
             need = {key: b.shape for key, b in self.feedback.items()}
@@ -95,7 +96,7 @@ class Learner:
         weight, matrices = plan.weight, self.feedback
         for first in range(0, stimulus.batch, width):
             rows = slice(first, first + width)
-            now = start(plan, width, weight, matrices)
+            now = start(plan, width, weight, matrices, self.n_samples + first)
             told = _rows(teacher, rows)
             for t in range(stimulus.steps):
                 now = step(plan, now, {name: u[rows, t] for name, u in inputs.items()}, told)
@@ -109,15 +110,19 @@ class Learner:
         learned = log.learned(weight)
         learned = replace(learned, graph=baseline.kept_in(learned.graph, plan))
         self.graph, self.feedback = learned.graph, matrices
+        self.n_samples += stimulus.batch
         return learned
 
 
-def start(plan: Plan, batch: int, weight: Mapping[str, FloatArray], matrices: Mapping[str, FloatArray]) -> Moment:
-    """Return the moment before step 0 of `batch` samples side by side."""
+def start(
+    plan: Plan, batch: int, weight: Mapping[str, FloatArray], matrices: Mapping[str, FloatArray], sample: int = 0
+) -> Moment:
+    """Return the moment before step 0 of `batch` samples side by side; sample: the number of the first."""
     graph = plan.graph
     kept = 1 + graph.max_delay
     return Moment(
         t=0,
+        sample=sample,
         neurons={p.name: reference.start(p, batch) for p in graph.receivers},
         sent={p.name: np.zeros((kept, batch, p.size)) for p in (*graph.inputs, *graph.neurons)},
         rules={s.key: _steps(s).start(s.rule, s.synapses, batch) for s in plan.sites},
@@ -147,7 +152,7 @@ def step(plan: Plan, last: Moment, inputs: Mapping[str, FloatArray], teacher: Te
         states[site.key], parts[site.key] = _steps(site).step(site.rule, site.synapses, last.rules[site.key], local)
     for p in graph.neurons:
         sent[p.name] = _push(sent[p.name], neurons[p.name]["z"])
-    return _update(plan, replace(now, sent=sent, rules=states), parts, "step")
+    return _update(plan, replace(now, sent=sent, rules=states), parts, "step", t)
 
 
 def finish(plan: Plan, last: Moment) -> Moment:
@@ -158,8 +163,8 @@ def finish(plan: Plan, last: Moment) -> Moment:
         mask = np.zeros_like(last.reward)
         modulator = np.repeat(_modulator(site, last, nothing, mask)[:, None], site.synapses.size, axis=1)
         parts[site.key] = _steps(site).finish(site.rule, site.synapses, last.rules[site.key], modulator)
-    now = _update(plan, last, parts, "step", fade=False)
-    return _update(plan, now, now.gradient, "episode")
+    now = _update(plan, last, parts, "step", last.t, fade=False)
+    return _update(plan, now, now.gradient, "episode", last.t)
 
 
 def _push(old: FloatArray, new: FloatArray) -> FloatArray:
@@ -237,8 +242,8 @@ def _modulator(site: Site, last: Moment, now: Moment, mask: FloatArray) -> Float
     return baseline.factor(rule, now.reward, mask) if isinstance(rule, RewardSTDP) else np.zeros_like(now.reward)
 
 
-def _update(plan: Plan, now: Moment, parts: Mapping[str, FloatArray], when: str, fade: bool = True) -> Moment:
-    """Add the gradients of one step to the sums, and change the weights whose time it is."""
+def _update(plan: Plan, now: Moment, parts: Mapping[str, FloatArray], when: str, t: int, fade: bool = True) -> Moment:
+    """Add the gradients of step t to the sums, and change the weights whose time it is."""
     if when == "step":
         now = replace(now, gradient={key: g + parts[key] for key, g in now.gradient.items()})
     weight, counts, change = dict(now.weight), dict(now.n_updates), {}
@@ -246,7 +251,7 @@ def _update(plan: Plan, now: Moment, parts: Mapping[str, FloatArray], when: str,
         if site.rule.update == when:
             old = now.weight[site.key]
             wanted = old - site.rule.lr * parts[site.key].sum(axis=0)
-            weight[site.key] = bounds.settle(wanted, site.low, site.high, site.grid)
+            weight[site.key] = site.settled(wanted, now.sample, t)
             change[site.key] = weight[site.key] - old
             counts[site.key] += int(np.count_nonzero(change[site.key]))
     return replace(now, weight=weight, n_updates=counts, feedback=followed(plan, now.feedback, change, fade))

@@ -24,12 +24,18 @@ class Rule:
     """Hold what every rule has; subclasses name their parameters, each with its test in `checks`.
 
     update: one of UPDATES. lr: learning rate of "episode" and "step": w becomes w - lr * gradient. w_max: bound of |w|;
-    0: what the grid leaves room for (`neuro.learning.bounds`).
+    0: what the grid leaves room for (`neuro.learning.bounds`). bits: 0: weights are doubles on the grid of their population; 2..16: they
+    are so many bits wide, and updates are rounded stochastically (`neuro.learning.integer`), by rounding_seed. scale: of their
+    mantissas, a power of two; 0: found once from the weights before learning, whose largest may grow by the factor headroom.
     """
 
     lr: float = 1e-3
     update: str = "batch"
     w_max: float = 0.0
+    bits: int = 0
+    scale: float = 0.0
+    headroom: float = 2.0
+    rounding_seed: int = 0
     name: ClassVar[str] = ""
     updates: ClassVar[tuple[str, ...]] = UPDATES
 
@@ -51,6 +57,10 @@ class Rule:
         yield from _one_of("update", self.update, self.updates)
         yield from _need("lr", self.lr, self.lr >= 0, ">= 0")
         yield from _need("w_max", self.w_max, self.w_max >= 0, ">= 0; 0: from the grid")
+        yield from _need("bits", self.bits, self.bits == 0 or 2 <= self.bits <= 16, "2..16; 0: float")
+        whole = self.scale == 0 or (self.scale > 0 and math.frexp(self.scale)[0] == 0.5)
+        yield from _need("scale", self.scale, whole, "a power of two; 0: from the weights")
+        yield from _need("headroom", self.headroom, self.headroom >= 1, ">= 1")
 
     @property
     def needs_signal(self) -> bool:

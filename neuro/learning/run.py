@@ -103,10 +103,8 @@ class Run:
         """Return a program that has the present weights, and the rules with their present learning rate."""
         if self._program is None or factor != self._factor:
             self._drop()
-            self._program, self._factor = (
-                self._begin(with_lr(self.state.graph, self._lr, factor), self.state.feedback),
-                factor,
-            )
+            graph, n_samples = with_lr(self.state.graph, self._lr, factor), self.state.iteration * self.config.batch
+            self._program, self._factor = self._begin(graph, self.state.feedback, n_samples), factor
         return self._program
 
     def _drop(self) -> None:
@@ -122,8 +120,9 @@ class Run:
             now.n_updates[key] = now.n_updates.get(key, 0) + int(n)
         if any(site.rule.update == "batch" for site in self.plan.sites):
             graph, now.moments, feedback, changed = optimise(
-                self.plan, graph, learned, feedback, now.moments, self.config.optimizer, 1.0 / self.config.batch, factor
-            )
+                self.plan, graph, learned, feedback, now.moments, self.config.optimizer, 1.0 / self.config.batch, factor,
+                now.iteration * self.config.batch,
+            )  # fmt: skip
             for key, n in changed.items():
                 now.n_updates[key] = now.n_updates.get(key, 0) + n
             self._drop()  # its weights are those before the optimiser's step

@@ -24,8 +24,8 @@ _READOUT_CODE = 3
 
 
 def _struct(name: str, text: str) -> type[ctypes.Structure]:
-    """Return a C structure of fields written as "n: ..." (int64), "d: ..." (double), "p: ..." (pointers), in order."""
-    kinds = {"n": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
+    """Return a C structure of fields written as "n: ..." (int64), "u: ..." (uint64), "d: ..." (double), "p: ..." (pointers), in order."""
+    kinds = {"n": ctypes.c_int64, "u": ctypes.c_uint64, "d": ctypes.c_double, "p": ctypes.c_void_p}
     fields = [(word, kinds[part[0]]) for part in text.split("; ") for word in part[3:].split()]
     return type(name, (ctypes.Structure,), {"_fields_": fields})
 
@@ -40,12 +40,13 @@ _Trail = _struct(
 )
 _Site = _struct(
     "_Site",
-    "n: first size group when at_sum; d: lr grid rate_reg rate_target; p: start stop low high bias n_changes; n: follows width; d: keep; "
+    "n: first size group when at_sum rounding; u: key; d: lr grid rate_reg rate_target; p: start stop low high bias n_changes; "
+    "n: follows width; d: keep; "
     "p: pre",
 )
 _Pairs = _struct(
     "_Pairs",
-    "n: first size window factor at_e pending first_link n_links; "
+    "n: first size window factor at_e pending first_link n_links rounding; u: key; "
     "d: lr grid a_plus a_minus decay_minus decay_e w_min w_max mu_plus mu_minus baseline; "
     "p: start stop low high n_changes back_row back_error back_at",
 )
@@ -53,12 +54,12 @@ _Net = _struct(
     "_Net",
     "n: n_inputs n_neurons n_targets n_columns n_slots history span tile n_windows n_errors n_places n_trail n_pending "
     "n_populations n_links n_judges n_trails n_sites n_pairs; "
-    "p: population link judge trail site pairs decay reach dense w feedback",
+    "p: population link judge trail site pairs decay reach dense number w feedback",
 )
 State = _struct("State", "p: v a z wait input sent n_sent windows psi cut error trails gradient pending")
 Signals = _struct(
     "Signals",
-    "n: steps; p: row source; n: n_currents; p: current_source current; n: loss n_outputs; p: target mask given chance choose; "
+    "n: first_sample steps; p: row source; n: n_currents; p: current_source current; n: loss n_outputs; p: target mask given chance choose; "
     "d: right wrong; n: actor n_actions; p: y n_spikes action reward",
 )
 
@@ -98,7 +99,8 @@ def build(net: Net) -> Any:
         _array(net, _Trail, trails),
         _array(net, _Site, sites),
         ctypes.addressof(net.pairs),
-        _keep(net, places.decay), _keep(net, places.reach), _keep(net, places.dense), pointer(net.w), pointer(net.feedback),
+        _keep(net, places.decay), _keep(net, places.reach), _keep(net, places.dense),
+        _keep(net, places.number), pointer(net.w), pointer(net.feedback),
     )  # fmt: skip
 
 
@@ -172,11 +174,16 @@ def _site(net: Net, group: int, site: Site, at_sum: int) -> Any:
     bias = pointer(net.bias[site.target]) if site.source is None else None
     return _Site(
         places.engine.target[site.target], size, group, UPDATES.index(rule.update), at_sum,
-        rule.lr, site.grid or 0.0, rule.rate_reg, ways.target_rate(graph, rule),
+        *_rounding(site), rule.lr, site.grid or 0.0, rule.rate_reg, ways.target_rate(graph, rule),
         _keep(net, places.start[site.key]), _keep(net, places.stop[site.key]), _keep(net, low), _keep(net, high),
         bias, pointer(net.n_changes[site.key]), follows, width, 1 - net.plan.adaptive[key] if fades else 1.0,
         _keep(net, places.pre),
     )  # fmt: skip
+
+
+def _rounding(site: Site) -> tuple[int, int]:
+    """Return how a site's numbers are rounded (Rounding in neuro/kernels/learn/rounding.h), and the key of its random numbers."""
+    return (2, site.rounding) if site.rounding is not None else (int(site.grid is not None), 0)
 
 
 def _bounds(size: int, site: Site) -> tuple[FloatArray, FloatArray]:
@@ -222,7 +229,7 @@ def _pairs(net: Net, group: Group, site: Site, at_e: int, pending: int) -> Any:
     )
     return _Pairs(
         places.engine.target[site.target], size, group.window, factor, at_e, pending, first_link, len(places.links[site.key]),
-        rule.lr, site.grid or 0.0, rule.a_plus, rule.a_minus, float(decay(rule.tau_minus_ms, graph.dt_ms)),
+        *_rounding(site), rule.lr, site.grid or 0.0, rule.a_plus, rule.a_minus, float(decay(rule.tau_minus_ms, graph.dt_ms)),
         float(decay(rule.tau_e_ms, graph.dt_ms)) if isinstance(rule, RewardSTDP) else 0.0,
         rule.w_min, rule.w_max, mu_plus, mu_minus, rule.baseline if isinstance(rule, RewardSTDP) else 0.0,
         _keep(net, places.start[site.key]), _keep(net, places.stop[site.key]), _keep(net, low), _keep(net, high),

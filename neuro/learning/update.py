@@ -9,7 +9,7 @@ import numpy as np
 
 from neuro.backend import Learned
 from neuro.graph import Graph, Plasticity
-from neuro.learning.bounds import settle, with_weights
+from neuro.learning.bounds import with_weights
 from neuro.learning.local import FloatArray
 from neuro.learning.note import numbers
 from neuro.learning.optimizer import Moments, adam, sgd
@@ -20,14 +20,15 @@ from neuro.learning.rules import rule_of
 
 def optimise(
     plan: Plan, graph: Graph, learned: Learned, feedback: Mapping[str, FloatArray], moments: Moments, optimizer: str,
-    scale: float, factor: float,
+    scale: float, factor: float, n_samples: int = 0,
 ) -> tuple[Graph, Moments, dict[str, FloatArray], dict[str, int]]:  # fmt: skip
     """Take the optimiser's step at every site with update "batch".
 
     w becomes settle(w + change), change = -lr * gradient ("sgd") or Adam's of it; the gradient is the mean over the batch, lr the rule's
     times `factor`.
 
-    Parameters: learned, of the batch; scale, 1 / samples in it; factor, of the decay of the learning rate.
+    Parameters: learned, of the batch; scale, 1 / samples in it; factor, of the decay of the learning rate; n_samples, that the
+    run has learned from before.
     Returns: the new graph, moments, feedback (adaptive matrices follow their readout), and by site how many numbers changed.
     """
     sites = [site for site in plan.sites if site.rule.update == "batch"]
@@ -41,7 +42,7 @@ def optimise(
     weight, bias, change = {}, {}, {}
     for site in sites:
         old = numbers(graph, site)
-        new = settle(old + site.rule.lr * factor * unit[site.key], site.low, site.high, site.grid)
+        new = site.settled(old + site.rule.lr * factor * unit[site.key], n_samples, 0)
         change[site.key] = new - old
         if site.source is None:
             bias[site.target] = new

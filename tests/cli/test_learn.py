@@ -83,6 +83,18 @@ def test_a_recipe_becomes_a_graph_that_has_learned(neuro: Neuro, recipe: Path, t
     assert test[1] in again.stdout
 
 
+def test_weights_of_eight_bits_are_a_setting(neuro: Neuro, recipe: Path, tmp_path: Path) -> None:
+    done = neuro("learn", recipe, "--out", tmp_path / "run", "--set", "rule.bits=8", "--set", "rule.lr=0.1")
+    assert done.exit_code == 0, done.output
+    graph = library.load(tmp_path / "run" / "graph.h5")
+    rules = [c.plasticity.parameters for c in graph.projections if c.plasticity is not None]
+    assert {(rule["bits"], rule["rounding_seed"]) for rule in rules} == {(8, 3)}
+    for c, rule in zip(graph.projections, rules, strict=True):
+        mantissas = c.weight / rule["scale"]
+        assert np.array_equal(mantissas, np.rint(mantissas)) and 0 < np.abs(mantissas).max() <= 127, c.name
+    assert "synapses changed" in (tmp_path / "run" / "note.txt").read_text()
+
+
 KILL = (
     "import os, signal\n"
     "from neuro.learning import state\n"

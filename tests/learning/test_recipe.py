@@ -83,6 +83,12 @@ def test_feedback_follows_the_seed_unless_it_has_its_own() -> None:
     assert loads("seed = 4\n" + MINIMAL.replace("eprop", "stdp")).make_rule() == RULES["stdp"]()
 
 
+def test_rounding_follows_the_seed_unless_it_has_its_own() -> None:
+    rounded = MINIMAL.replace("eprop", "stdp") + "bits = 8\n"
+    assert loads("seed = 4\n" + rounded).make_rule() == RULES["stdp"](bits=8, rounding_seed=4)
+    assert loads("seed = 4\n" + rounded + "rounding_seed = 2").make_rule() == RULES["stdp"](bits=8, rounding_seed=2)
+
+
 def test_everything_wrong_is_told_at_once_with_file_table_and_key() -> None:
     found = problems(
         """

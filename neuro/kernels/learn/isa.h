@@ -36,8 +36,9 @@ struct LearnKernels {
     void (*pairs)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, std::int64_t t);
     // Add the gradient of the rate's loss to the targets first..last - 1 of site k.
     void (*rates)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last);
-    // Change the weights of targets first..last - 1 of site k by their gradient, and clear that; fade: what follows them shrinks, too.
-    void (*update)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, bool fade);
+    // Change the weights of targets first..last - 1 of site k by their gradient, and clear that; t: the step, after the last of a sample
+    // their number; fade: what follows them shrinks, too.
+    void (*update)(const LearnCall&, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, std::int64_t t, bool fade);
     // Close the last step: what only a step more would tell.
     void (*end)(const LearnCall&, std::int64_t b);
 };

@@ -98,7 +98,7 @@ class Sequence {
                 for (std::int64_t j = mine.from; j < mine.to; j += kChunk) {
                     const Range some{j, std::min(mine.to, j + kChunk)};
                     for (std::int64_t i = k; i < next; ++i) advance(i, some, round(i, from, to, end, done), to, end, done);
-                    if (changes) update(kStep, true, net.trail[k].group, some);
+                    if (changes) update(kStep, from, true, net.trail[k].group, some);
                 }
             }
             barrier_.wait();
@@ -128,17 +128,17 @@ class Sequence {
         barrier_.wait();
     }
 
-    void update(std::int64_t when, bool fade, std::int64_t group, Range neurons) const {
+    void update(std::int64_t when, std::int64_t t, bool fade, std::int64_t group, Range neurons) const {
         for (std::int64_t k = 0; k < c_.net.n_sites; ++k) {
             const NeuroLearnSite& site = c_.net.site[k];
-            if (site.when == when && site.group == group) do_.update(c_, b_, k, neurons.from, neurons.to, fade);
+            if (site.when == when && site.group == group) do_.update(c_, b_, k, neurons.from, neurons.to, t, fade);
         }
     }
 
-    void update_all(std::int64_t when, bool fade) const {
+    void update_all(std::int64_t when, std::int64_t t, bool fade) const {
         for (std::int64_t k = 0; k < c_.net.n_sites; ++k) {
             const Range mine = share(c_.net.site[k].size);
-            if (c_.net.site[k].when == when) do_.update(c_, b_, k, mine.from, mine.to, fade);
+            if (c_.net.site[k].when == when) do_.update(c_, b_, k, mine.from, mine.to, t, fade);
         }
         barrier_.wait();
     }
@@ -149,8 +149,8 @@ class Sequence {
             const Range mine = share(c_.net.site[k].size);
             if (c_.net.site[k].at_sum >= 0) do_.rates(c_, b_, k, mine.from, mine.to);
         }
-        if (online_) update_all(kStep, false);
-        update_all(kEpisode, true);
+        if (online_) update_all(kStep, c_.in.steps, false);
+        update_all(kEpisode, c_.in.steps, true);
     }
 
     void tile(std::int64_t from, std::int64_t to) {

@@ -60,7 +60,9 @@ struct NeuroLearnTrail {           // what the learning synapses into one popula
 struct NeuroLearnSite {            // synapses from one projection, or biases: what changes their weights
     std::int64_t first, size, group, when; // its targets; When
     std::int64_t at_sum;           // where sums of e begin, minus the first place; -1: none are kept
-    double lr, grid;               // grid 0: none
+    std::int64_t rounding;         // Rounding
+    std::uint64_t key;             // kStochastic
+    double lr, grid;
     double rate_reg, rate_target;
     const std::int64_t *from, *to; // (size,) places of each target
     const double *low, *high;      // (size,) bounds of a weight
@@ -77,6 +79,8 @@ struct NeuroLearnPairs {           // synapses from one projection that learn by
     std::int64_t factor;           // Factor
     std::int64_t at_e, pending;    // where e begins in `trails`, minus the first place; where the targets' records begin
     std::int64_t first_link, n_links;
+    std::int64_t rounding;         // Rounding
+    std::uint64_t key;             // kStochastic
     double lr, grid, a_plus, a_minus, decay_minus, decay_e, w_min, w_max, mu_plus, mu_minus, baseline;
     const std::int64_t *from, *to; // (size,) places of each target
     const double *low, *high;      // (size,) bounds of a weight
@@ -101,6 +105,7 @@ struct NeuroLearnNet {
     const double* decay;           // (n_windows,) of each window; 0 of the first, which holds the signal itself
     const std::int32_t* reach;     // (n_places,) column minus delay rows: where a synapse reads, seen from a step's row
     const std::uint8_t* dense;     // (n_places / kPad,) 1: these kPad synapses read side by side
+    const std::int32_t* number;    // (n_places,) of each synapse in its projection
     double* w;                     // every weight
     double* feedback;              // random and adaptive feedback, matrix by matrix (readout units, neurons)
 };
@@ -119,6 +124,7 @@ struct NeuroLearnState {           // each with a leading axis of samples; zeroe
 };
 
 struct NeuroLearnSignals {         // whole sequences
+    std::int64_t first_sample;     // how many the run has learned from before the first of these
     std::int64_t steps;
     const std::int64_t* row;       // (batch * steps + 1,) where the spikes of each (sample, step) begin
     const std::int32_t* source;

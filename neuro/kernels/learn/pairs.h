@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
+#include "rounding.h"
 #include "sample.h"
-#include "weights.h"
 
 namespace {
 
@@ -30,6 +30,8 @@ class Pairs {
     const double *const signal_, *const trace_;
     double* const e_;
     double* const w_;
+    const double inverse_;
+    const std::uint64_t drawn_;
     double post_ = 0.0, scale_ = 1.0;
     std::int64_t j_ = 0;
 
@@ -42,10 +44,12 @@ class Pairs {
     }
 
     void move(std::int64_t s, double change) {
-        const double low = p_.low[j_], high = p_.high[j_];
-        double now = within(low, w_[s] + p_.lr * change, high);
-        if (p_.grid > 0.0) now = within(low, __builtin_rint(now / p_.grid) * p_.grid, high);
-        now += 0.0;
+        const double wanted = w_[s] + p_.lr * change;
+        const Settling by{p_.low[j_], p_.high[j_], p_.grid, inverse_, drawn_};
+        const std::int32_t number = c_.net.number[s];
+        const double now = p_.rounding == kStochastic   ? settled<kStochastic>(wanted, by, number)
+                           : p_.rounding == kHalfToEven ? settled<kHalfToEven>(wanted, by, number)
+                                                        : settled<kNone>(wanted, by, number);
         p_.n_changes[j_] += now != w_[s];
         w_[s] = now;
     }
@@ -73,7 +77,8 @@ class Pairs {
   public:
     Pairs(const LearnCall& c, std::int64_t b, const NeuroLearnPairs& p, std::int64_t t)
         : c_(c), p_(p), x_(c, b), t_(t), signal_(x_.windows + row_of(c.net, t, t) * c.net.n_columns),
-          trace_(x_.window(c.net, p.window) + row_of(c.net, t, t) * c.net.n_columns), e_(x_.trails + p.at_e), w_(c.net.w) {}
+          trace_(x_.window(c.net, p.window) + row_of(c.net, t, t) * c.net.n_columns), e_(x_.trails + p.at_e), w_(c.net.w),
+          inverse_(1.0 / p.grid), drawn_(draw_of(c, b, p.key, t)) {}
 
     PairRecord* record(std::int64_t j) const {
         return reinterpret_cast<PairRecord*>(x_.pending + p_.pending * neuro::kPending) + j;

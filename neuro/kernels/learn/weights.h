@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "rounding.h"
 #include "sample.h"
 
 namespace {
@@ -20,22 +21,14 @@ inline void add_rates(const LearnCall& c, std::int64_t b, std::int64_t k, std::i
     }
 }
 
-inline double within(double low, double x, double high) {
-    x = x < low ? low : x;
-    return x > high ? high : x;
-}
-
-// w <- w - lr g, clipped, and rounded half to even; g becomes 0, or the change if that is kept. Return how many weights changed.
-// Adding 0 turns -0 into 0, as the graph does. The grid is a power of two: to multiply by its inverse is to divide by it.
-template <bool kOnGrid, bool kKeeps>
-std::int64_t descend(double* __restrict w, double* __restrict g, std::int64_t n, double lr, double grid, double low, double high) {
-    const double inverse = 1.0 / grid;
+// w <- w - lr g, clipped and rounded; g becomes 0, or the change if that is kept. Return how many weights changed.
+template <std::int64_t kRounding, bool kKeeps>
+std::int64_t descend(double* __restrict w, double* __restrict g, const std::int32_t* __restrict number, std::int64_t n, double lr,
+                     const Settling by) {
     std::int64_t changed = 0;
 #pragma GCC ivdep
     for (std::int64_t s = 0; s < n; ++s) {
-        double now = within(low, w[s] - lr * g[s], high);
-        if (kOnGrid) now = within(low, __builtin_rint(now * inverse) * grid, high);
-        now += 0.0;
+        const double now = settled<kRounding>(w[s] - lr * g[s], by, kRounding == kStochastic ? number[s] : 0);
         changed += now != w[s];
         g[s] = kKeeps ? now - w[s] : 0.0;
         w[s] = now;
@@ -44,27 +37,34 @@ std::int64_t descend(double* __restrict w, double* __restrict g, std::int64_t n,
 }
 
 template <bool kKeeps>
-std::int64_t descend(const NeuroLearnSite& site, std::int64_t j, double* w, double* g, std::int64_t n) {
-    return site.grid > 0.0 ? descend<true, kKeeps>(w, g, n, site.lr, site.grid, site.low[j], site.high[j])
-                           : descend<false, kKeeps>(w, g, n, site.lr, site.grid, site.low[j], site.high[j]);
+std::int64_t descend(const NeuroLearnSite& site, std::int64_t j, double* w, double* g, const std::int32_t* number, std::int64_t n,
+                     std::uint64_t drawn) {
+    const Settling by{site.low[j], site.high[j], site.grid, 1.0 / site.grid, drawn};
+    if (site.rounding == kStochastic) return descend<kStochastic, kKeeps>(w, g, number, n, site.lr, by);
+    return site.rounding == kHalfToEven ? descend<kHalfToEven, kKeeps>(w, g, number, n, site.lr, by)
+                                        : descend<kNone, kKeeps>(w, g, number, n, site.lr, by);
 }
 
+// Where there is none no weight changes: each is on its grid already, where either rounding lets it be.
 inline bool any_gradient(const double* g, std::int64_t n) {
     std::int64_t found = 0;
     for (std::int64_t s = 0; s < n; ++s) found |= g[s] != 0.0;
     return found != 0;
 }
 
-inline void change(const LearnCall& c, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, bool fade) {
+inline void change(const LearnCall& c, std::int64_t b, std::int64_t k, std::int64_t first, std::int64_t last, std::int64_t t, bool fade) {
     const Sample x(c, b);
     const NeuroLearnSite& site = c.net.site[k];
     double* const w = c.net.w;
+    const std::uint64_t drawn = draw_of(c, b, site.key, t);
     for (std::int64_t j = first; j < last; ++j) {
         const std::int64_t from = site.from[j], n = site.to[j] - from;
         double* const g = x.gradient + from;
+        const std::int32_t* const number = c.net.number + from;
         double* const row = site.follows < 0 ? nullptr : c.net.feedback + site.follows + j * site.width;
         if (any_gradient(g, n)) {
-            site.n_changes[j] += row ? descend<true>(site, j, w + from, g, n) : descend<false>(site, j, w + from, g, n);
+            site.n_changes[j] += row ? descend<true>(site, j, w + from, g, number, n, drawn)
+                                     : descend<false>(site, j, w + from, g, number, n, drawn);
             for (std::int64_t s = 0; row && s < n; ++s) {  // adaptive feedback takes what the weights into a readout unit change by
                 row[site.pre[from + s]] += g[s];
                 g[s] = 0.0;
