@@ -114,8 +114,8 @@ def stdp() -> Figure:
     for paid_at, color in ((250, "C0"), (450, "C1"), (None, "0.6")):
         label = "no reward" if paid_at is None else f"reward at {paid_at} ms"
         right.plot(_weights(RewardSTDP(), PRE + 8, paid_at) - 0.5, color=color, label=label)
-    right.set(xlabel="ms; the pair is at 200 and 208")
-    right.legend(frameon=False)
+    right.set(xlabel="ms; the pair is at 200 and 208", ylim=(-0.0005, 0.0095))
+    right.legend(frameon=False, loc="upper left")
     return figure
 
 

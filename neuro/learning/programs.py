@@ -84,8 +84,8 @@ def starter(name: str) -> Start:
         if not isinstance(program, LearningProgram):
             program.close()
             raise UnsupportedError(
-                f"backend '{name}': its programs cannot learn (got a program without 'learn'; need one of "
-                f"{', '.join(sorted(OWN))}). Choose one of these."
+                f"backend '{name}': its programs cannot learn (got a program without 'learn'; need a backend that declares plasticity, as "
+                f"{', '.join(sorted(OWN))}, brian2 and lava do). Choose one of these."
             )
         return _Program(graph, program)
 

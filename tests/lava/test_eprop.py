@@ -115,6 +115,7 @@ def test_weights_gradients_and_outputs_equal_the_golden_model(case: str, lava_py
     [
         ({"feedback": "adaptive"}, "projection 'in->lif': feedback 'adaptive' (can: random, symmetric)"),
         ({"learn_bias": True}, "projection 'lif->y': learn_bias (can: weights)"),
+        ({"bits": 8}, "projection 'in->lif': weights of 8 bits (can: bits 0)"),
     ],
 )
 def test_what_the_processes_cannot_hold_is_refused_by_name(rule: dict[str, Any], message: str) -> None:

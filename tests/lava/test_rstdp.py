@@ -149,6 +149,7 @@ def test_the_divergence_is_bounded_and_each_cause_of_it_counts(
         ({"factor": "supervised"}, "factor 'supervised' (can: reward)"),
         ({"bounds": "soft"}, "bounds 'soft', mu_plus 0.0, mu_minus 0.0 (can: hard, 0, 0)"),
         ({"mu_minus": 0.5}, "bounds 'hard', mu_plus 0.0, mu_minus 0.5 (can: hard, 0, 0)"),
+        ({"bits": 8}, "weights of 8 bits (can: bits 0"),
         ({"delay": (0, 3)}, "delays [0, 1, 2, 3] (can: one)"),
     ],
 )

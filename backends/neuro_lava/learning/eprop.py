@@ -109,6 +109,8 @@ def _refused(graph: Graph) -> Iterator[str]:
             continue
         if p["feedback"] == "adaptive":
             yield f"{where}: feedback 'adaptive' (can: random, symmetric)"
+        if p.get("bits", 0):
+            yield f"{where}: weights of {p['bits']} bits (can: bits 0)"
         if p["learn_bias"]:
             yield f"{where}: learn_bias (can: weights)"
         if getattr(graph.population(c.target), "grid", None) is None:

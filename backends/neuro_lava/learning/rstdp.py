@@ -144,6 +144,8 @@ def _refused(graph: Graph, c: Any) -> Any:
     p: Any = c.plasticity.parameters
     if isinstance(graph.population(c.source), CurrentInput) or not isinstance(graph.population(c.target), LIF):
         yield "no spikes at both ends (can: from spike inputs and neurons into neurons)"
+    if p.get("bits", 0):
+        yield f"weights of {p['bits']} bits (can: bits 0; the fixed-point model has 8 of its own)"
     if p["factor"] != "reward":
         yield f"factor '{p['factor']}' (can: reward)"
     if p["bounds"] != "hard" or p["mu_plus"] or p["mu_minus"]:
