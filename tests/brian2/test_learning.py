@@ -16,7 +16,8 @@ import pytest
 from neuro.backend import Learned, LearningProgram, Record, Stimulus, Teacher, conformance
 from neuro.errors import DataError, GraphError, UnsupportedError
 from neuro.graph import Builder, Graph, Projection
-from neuro.learning import STDP, EProp, Learner, RewardEProp, RewardSTDP, Rule, attach, learn, make_room
+from neuro.learning import STDP, EProp, Learner, RewardEProp, RewardSTDP, Rule, attach, make_room
+from neuro.learning.reference import learn
 from neuro_brian2 import Brian2Backend
 from tests.learning import nets, test_stdp_task
 
