@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuro import kernels
-from neuro.backend import Capabilities, Learned, Record, Stimulus, StimulusStream, Teacher
+from neuro.backend import Capabilities, Learned, Stimulus, Teacher, require
 from neuro.engine import EngineBackend, EngineProgram
 from neuro.engine.call import Signals
 from neuro.engine.inputs import Inputs
@@ -29,7 +28,6 @@ from neuro.learning.net import Net, make
 from neuro.learning.plan import prepare
 from neuro.learning.reference import Learner
 from neuro.learning.rules import RULES
-from neuro.recording import Recording
 
 _ROOM_BYTES = 2**28
 """Most memory for the state of samples that run side by side."""
@@ -45,11 +43,35 @@ class LearningEngine(EngineBackend):
 
     capabilities: Capabilities = replace(EngineBackend.capabilities, plasticity=frozenset(RULES))
 
-    def compile(self, graph: Graph) -> EngineProgram | EngineLearner:  # type: ignore[override]
-        """Lay the graph out for the kernels. Raises: as `EngineBackend.compile`; GraphError for a rule that does not fit the graph."""
-        if all(c.plasticity is None for c in graph.projections):
-            return super().compile(graph)
-        return EngineLearner(graph, n_threads=self._n_threads)
+    def compile(self, graph: Graph) -> EngineProgram:
+        """Lay the graph out for the kernels. Raises: as `EngineBackend.compile`."""
+        require(self, graph)
+        kernels.library()
+        plastic = any(c.plasticity is not None for c in graph.projections)
+        return (PlasticProgram if plastic else EngineProgram)(graph, self._n_threads, self._progress)
+
+
+class PlasticProgram(EngineProgram):
+    """A program that runs with the present weights, and learns when it is asked to; see `neuro.backend.LearningProgram`."""
+
+    _learner: EngineLearner | None = None
+
+    def learn(self, stimulus: Stimulus, teacher: Teacher, *, trajectory_every: int = 0) -> Learned:
+        """Run a batch and learn from it.
+
+        Raises: as `EngineLearner`, GraphError for a rule that does not fit the graph among it; DataError for a stimulus or teacher that
+        does not fit.
+        """
+        learner = self._learner or EngineLearner(self._graph, n_threads=self._n_threads)
+        learned = learner.learn(stimulus, teacher, trajectory_every=trajectory_every)
+        super().__init__(learned.graph, self._n_threads, self._progress)
+        self._learner = learner
+        return learned
+
+    def close(self) -> None:
+        """Free the memory of samples."""
+        if self._learner is not None:
+            self._learner.close()
 
 
 class EngineLearner(Learner):
@@ -73,19 +95,6 @@ class EngineLearner(Learner):
     def _new_net(self) -> Net:
         plan = replace(prepare(self.graph), feedback=self.feedback)
         return make(plan, layout.lay_out(plan))
-
-    def run(self, stimulus: Stimulus | StimulusStream, record: Record = Record()) -> Recording:  # noqa: B008  (Record is frozen)
-        """Run a batch with the present weights, which stay as they are."""
-        return EngineBackend(n_threads=self._n_threads).compile(self.graph).run(stimulus, record)
-
-    def run_to(
-        self,
-        path: str | Path,
-        stimulus: Stimulus | StimulusStream,
-        record: Record = Record(),  # noqa: B008  (Record is frozen)
-    ) -> Recording:
-        """Run a batch with the present weights and write its recording as it goes on; see `neuro.backend.StreamingProgram`."""
-        return EngineBackend(n_threads=self._n_threads).compile(self.graph).run_to(path, stimulus, record)
 
     def close(self) -> None:
         """Free the memory of samples; a closed program makes it anew if it is used again."""

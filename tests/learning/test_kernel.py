@@ -259,12 +259,13 @@ def test_weights_stay_within_bounds_and_on_the_grid() -> None:
 
 def test_a_program_is_a_learning_program_and_runs_its_new_weights() -> None:
     graph = plastic(net(10), update="episode", lr=0.01)
-    program = EngineLearner(graph)
+    program = LearningEngine().compile(graph)
     assert isinstance(program, LearningProgram)
     before = program.run(stimulus(graph))
     learned = program.learn(stimulus(graph), teacher("softmax"))
-    assert before.graph_sha256 == graph.sha256 != program.graph.sha256 == learned.graph.sha256
-    assert program.run(stimulus(graph)).spikes == run(learned.graph, stimulus(graph), "reference").spikes
+    after = program.run(stimulus(graph))
+    assert before.graph_sha256 == graph.sha256 != after.graph_sha256 == learned.graph.sha256
+    assert after.spikes == run(learned.graph, stimulus(graph), "reference").spikes
     program.close()
 
 
