@@ -96,7 +96,11 @@ def _plan(recipe: LearnRecipe, graph: Graph) -> str:
     net = " + ".join(f"{p.size} {type(p).__name__}" for p in graph.neurons)
     by = recipe.rule or "the graph's own rules"
     config, rewire = recipe.learn, recipe.rewire
-    rewired = "" if rewire is None else f" rewired every {rewire.every} iterations,"
+    rewired = (
+        ""
+        if rewire is None
+        else f" rewired every {'iteration' if rewire.every == 1 else f'{rewire.every} iterations'},"
+    )
     return (
         f"{net}, {graph.n_synapses} synapses,{rewired} on {recipe.task.name} by {by} on {recipe.backend}, up to {config.iterations} iterations of "
         f"{config.batch} samples, seed {recipe.seed}"
