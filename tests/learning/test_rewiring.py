@@ -112,12 +112,13 @@ def test_a_neuron_is_joined_with_itself_only_where_that_was_so_before() -> None:
     b.spike_input("in", 4)
     b.lif("lif", 5, tau_m_ms=20.0, v_th=1.0)
     b.li("y", 3, tau_out_ms=10.0)
-    b.connect("in", "lif", weight=0.2, p=1.0)
+    b.connect("in", "lif", weight=0.2, pre=[0, 1, 2, 3], post=[1, 2, 3, 4])
     b.connect("lif", "lif", weight=0.2, pre=[0, 0, 2, 3], post=[0, 1, 2, 4], delay=1)
     b.connect("lif", "y", weight=0.5, p=1.0, delay=1)
     graph = plastic(b.build())
     after = with_weights(graph, {"lif->lif": -get(graph, "lif->lif").weight}, {})
     wiring = wiring_of(graph, RewireConfig(l1=0.0), 0)
+    assert wiring.loops == {"in->lif": True, "lif->lif": True}
     plan = prepare(graph)
     drawn = [after_update(plan, graph, after, {}, wiring, stream(k, "x")).plan.graph for k in range(100)]
     seen = set.union(*(pairs(found, "lif->lif") for found in drawn))
