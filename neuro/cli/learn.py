@@ -68,7 +68,7 @@ def learn(
     with console.progress("learning") as tell:
         result = learning.learn(
             graph, task, rule, chosen.backend, projections=chosen.projections, signal=chosen.signal, config=chosen.learn,
-            seed=chosen.seed, run_dir=folder, resume=resume, watch=_Watch(tell, chosen.learn.iterations),
+            rewire=chosen.rewire, seed=chosen.seed, run_dir=folder, resume=resume, watch=_Watch(tell, chosen.learn.iterations),
             notes={"neuro": __version__, "name": chosen.name, "recipe": chosen.to_toml()},
         )  # fmt: skip
     if result.stopped == "interrupted":
@@ -95,9 +95,14 @@ def _graph(recipe: LearnRecipe, task: Task) -> Graph:
 def _plan(recipe: LearnRecipe, graph: Graph) -> str:
     net = " + ".join(f"{p.size} {type(p).__name__}" for p in graph.neurons)
     by = recipe.rule or "the graph's own rules"
-    config = recipe.learn
+    config, rewire = recipe.learn, recipe.rewire
+    rewired = (
+        ""
+        if rewire is None
+        else f" rewired every {'iteration' if rewire.every == 1 else f'{rewire.every} iterations'},"
+    )
     return (
-        f"{net}, {graph.n_synapses} synapses, on {recipe.task.name} by {by} on {recipe.backend}, up to {config.iterations} iterations of "
+        f"{net}, {graph.n_synapses} synapses,{rewired} on {recipe.task.name} by {by} on {recipe.backend}, up to {config.iterations} iterations of "
         f"{config.batch} samples, seed {recipe.seed}"
     )
 

@@ -1,7 +1,7 @@
 """Local learning: rules that change a graph's weights with what a synapse can know, where there is no backward pass."""
 
 from neuro.learning.bounds import make_room, with_weights
-from neuro.learning.config import DamageConfig, LearnConfig
+from neuro.learning.config import DamageConfig, LearnConfig, RewireConfig
 from neuro.learning.damage import DamageNote, damage
 from neuro.learning.evaluation import Score, evaluate
 from neuro.learning.loop import LearnResult, learn, lesson_for, prepared
@@ -32,6 +32,7 @@ __all__ = [
     "Plan",
     "RewardEProp",
     "RewardSTDP",
+    "RewireConfig",
     "Rule",
     "Score",
     "Site",

@@ -1,4 +1,4 @@
-"""Settings of a learning run: how often weights change, when it is scored, kept and ended; and of the damage before it."""
+"""Settings of a learning run: how often weights change, when it is scored, kept and ended; of rewiring, and of the damage before it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,26 @@ class LearnConfig:
     stop_accuracy: float = number(0.0, 0.0, 1.0)
     stop_nmse: float = number(0.0, 0.0)
     checkpoint_every: int = number(100, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewireConfig:
+    """Describe rewiring by DEEP R while a graph learns by e-prop (`neuro.learning.rewiring`); its connectivity is that of the graph.
+
+    | name | unit | default | meaning |
+    | --- | --- | --- | --- |
+    | every | iterations | 1 | how often synapses drift, and those that are dormant are replaced |
+    | l1 | | 0.01 | L1 coefficient: each time a weight shrinks by lr l1, lr being the rule's |
+    | temperature | | 0 | of the random walk: each time it moves by sqrt(2 lr temperature) N(0, 1) |
+    | dale | | false | a new synapse has the sign of its sender's synapses before learning, where they agree |
+    | projections | | none | which are rewired; none: all that learn by e-prop and end in neurons, not in readouts |
+    """
+
+    every: int = number(1, 1)
+    l1: float = number(0.01, 0.0)
+    temperature: float = number(0.0, 0.0)
+    dale: bool = False
+    projections: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

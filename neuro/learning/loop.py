@@ -12,10 +12,11 @@ from neuro.errors import RecipeError
 from neuro.graph import Graph, save
 from neuro.learning import programs, state
 from neuro.learning.bounds import make_room
-from neuro.learning.config import LearnConfig
+from neuro.learning.config import LearnConfig, RewireConfig
 from neuro.learning.evaluation import Score
 from neuro.learning.note import LearnNote, note_of
 from neuro.learning.plan import Plan, prepare
+from neuro.learning.rewiring import wiring_of
 from neuro.learning.rules import RewardEProp, RewardSTDP, Rule, attach, make, rule_of
 from neuro.learning.run import Run, Watch
 from neuro.learning.state import Progressed
@@ -54,6 +55,7 @@ def learn(
     projections: Iterable[str] | None = None,
     signal: str | None = None,
     config: LearnConfig | None = None,
+    rewire: RewireConfig | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     resume: bool = False,
@@ -81,6 +83,8 @@ def learn(
         Who runs it. Scores are of the engine.
     config, settings
         A `LearnConfig`, and single fields of it.
+    rewire : RewireConfig or None
+        Rewire the graph by DEEP R as it learns (`neuro.learning.rewiring`), iteration i from the stream "rewire/i".
     seed : int
         Of every random stream of the run; random feedback has a seed of its own in the rule.
     run_dir : path or None
@@ -107,17 +111,19 @@ def learn(
     chosen = _config(config, settings)
     graph = prepared(graph, task, rule, projections, signal)
     lesson = lesson_for(graph, task, chosen)
+    wiring = None if rewire is None else wiring_of(graph, rewire, seed)
     begin = programs.starter(backend)
     begin(graph, None, 0).close()  # refuses what it cannot run before anything is written
     folder = None if run_dir is None else Path(run_dir)
     if folder is not None:
         told = {
-            "learn": asdict(chosen), "task": _shape(task), "rule": state.rules_of(graph), "seed": seed, "backend": backend
+            "learn": asdict(chosen), "task": _shape(task), "rule": state.rules_of(graph), "seed": seed, "backend": backend,
+            "rewire": None if rewire is None else asdict(rewire),
         }  # fmt: skip
         state.found(folder, told, graph, notes or {}, resume)
     held = state.read(folder) if folder is not None and resume else None
     plan, now = prepare(graph), held or Progressed(graph=graph)
-    with interrupts() as interrupted, Run(task, lesson, begin, chosen, seed, plan, now, folder) as run:
+    with interrupts() as interrupted, Run(task, lesson, begin, chosen, seed, plan, now, folder, wiring) as run:
         stopped = run.go(interrupted, watch or _nothing)
     result = _result(plan, now, chosen, stopped, folder)
     if folder is not None:
@@ -164,7 +170,9 @@ def _result(plan: Plan, now: Progressed, config: LearnConfig, stopped: str, fold
     """Sum a run up."""
     assert now.before is not None and now.best is not None and now.best_graph is not None
     n_samples = now.iteration * config.batch
-    note = note_of(plan, now.best_graph, now.before, now.best, now.best_iteration, n_samples, now.n_updates)
+    note = note_of(
+        plan, now.best_graph, now.before, now.best, now.best_iteration, n_samples, now.n_updates, now.n_moved
+    )
     return LearnResult(
         graph=now.best_graph, last=now.graph, curve=now.curve, note=note, stopped=stopped, iterations=now.iteration,
         before=now.before, best=now.best, best_iteration=now.best_iteration, run_dir=folder,

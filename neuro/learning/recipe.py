@@ -7,6 +7,7 @@
     [task]                          # name, and the parameters of the task (neuro.tasks)
     [graph]                         # path: a graph file or a folder with graph.h5, relative to this file; or NetworkConfig
     [rule]                          # name, its parameters, and projections and signal (neuro.learning.attach); left out: the graph's own
+    [rewire]                        # RewireConfig: left out, synapses stay where they are
     [damage]                        # DamageConfig: left out, the graph is whole
     [learn]                         # LearnConfig
 
@@ -25,13 +26,13 @@ from neuro._recipes import TaskConfig, general_problems, line, parse, read, read
 from neuro.errors import GraphError, RecipeError, nearest
 from neuro.graph import Graph
 from neuro.graph import load as load_graph
-from neuro.learning.config import DamageConfig, LearnConfig
+from neuro.learning.config import DamageConfig, LearnConfig, RewireConfig
 from neuro.learning.network import NetworkConfig, draw_network
 from neuro.learning.rules import RULES, Rule, make
 from neuro.tasks import parameters
 from neuro.tasks.parameters import Problem
 
-_TABLES = ("task", "graph", "rule", "damage", "learn")
+_TABLES = ("task", "graph", "rule", "rewire", "damage", "learn")
 _KEYS = ("name", "seed", "backend")
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class LearnRecipe:
     | rule | None | name of the rule; None: those that the graph carries |
     | parameters | {} | of the rule, as given |
     | projections, signal | None | where the rule is attached, and who teaches (`attach`) |
+    | rewire | None | `RewireConfig`, None: synapses stay where they are |
     | damage | None | `DamageConfig`, None: the graph is whole |
     | learn | | `LearnConfig` |
     | folder | . | where the recipe lies, and a path is looked for |
@@ -64,6 +66,7 @@ class LearnRecipe:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     projections: tuple[str, ...] | None = None
     signal: str | None = None
+    rewire: RewireConfig | None = None
     damage: DamageConfig | None = None
     learn: LearnConfig = field(default_factory=LearnConfig)
     folder: Path = field(default=Path(), compare=False, repr=False)
@@ -111,6 +114,7 @@ class LearnRecipe:
             "task": {"name": self.task.name, **self.task.params},
             "graph": {"path": self.graph} if isinstance(self.graph, str) else asdict(self.graph),
             "rule": rule,
+            "rewire": {} if self.rewire is None else asdict(self.rewire),
             "damage": {} if self.damage is None else asdict(self.damage),
             "learn": asdict(self.learn),
         }
@@ -148,6 +152,7 @@ def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Pat
     task = read_task(tables["task"], problems)
     graph = _graph(tables["graph"], problems)
     rule = _rule(tables["rule"], problems)
+    rewire = _table(RewireConfig, "rewire", tables["rewire"], problems) if "rewire" in given else None
     damage = _table(DamageConfig, "damage", tables["damage"], problems) if "damage" in given else None
     learn = _table(LearnConfig, "learn", tables["learn"], problems)
     if not rule["rule"] and isinstance(graph, NetworkConfig) and not tables["rule"]:
@@ -157,8 +162,8 @@ def loads(text: str, where: str = "recipe", name: str = "run", folder: str | Pat
     if problems or task is None or graph is None or learn is None:
         raise RecipeError("\n".join(f"{where}: {problem}" for problem in problems))
     return LearnRecipe(
-        name=given.get("name", name), seed=given.get("seed", 0), backend=backend, task=task, graph=graph, damage=damage,
-        learn=learn, folder=Path(folder), **rule,
+        name=given.get("name", name), seed=given.get("seed", 0), backend=backend, task=task, graph=graph, rewire=rewire,
+        damage=damage, learn=learn, folder=Path(folder), **rule,
     )  # fmt: skip
 
 

@@ -13,10 +13,12 @@ from typing import IO, Any
 import numpy as np
 
 from neuro.backend import Learned
+from neuro.graph import Graph
 from neuro.learning import programs, state
 from neuro.learning.config import LearnConfig
 from neuro.learning.evaluation import evaluate, loss_of
-from neuro.learning.plan import Plan
+from neuro.learning.plan import Plan, prepare
+from neuro.learning.rewiring import Wiring, after_update, carried
 from neuro.learning.rules import rule_of
 from neuro.learning.state import Progressed
 from neuro.learning.teacher import Lesson, teacher_of
@@ -33,10 +35,11 @@ class Run:
 
     def __init__(
         self, task: Task, lesson: Lesson, begin: programs.Start, config: LearnConfig, seed: int, plan: Plan,
-        held: Progressed, folder: Path | None,
+        held: Progressed, folder: Path | None, wiring: Wiring | None = None,
     ) -> None:  # fmt: skip
-        self.task, self.lesson, self.config, self.seed, self.plan = task, lesson, config, seed, plan
-        self.state, self.folder = held, folder
+        self.task, self.lesson, self.config, self.seed = task, lesson, config, seed
+        self.state, self.folder, self.wiring = held, folder, wiring
+        self.plan = plan if wiring is None else prepare(held.graph)  # a run that goes on has been rewired
         self._begin, self._saved = begin, False
         self._program: programs.Learning | None = None
         self._factor = 1.0
@@ -89,14 +92,14 @@ class Run:
             chance = np.stack([stream(self.seed, f"chance/{i}").random(self.task.steps) for i in numbers])
         program = self._learning(factor)
         learned = program.learn(*teacher_of(batch, self.lesson, now.graph, chance))
-        self._take(learned, program.feedback, factor)
+        moved = self._take(learned, program.feedback, factor)
         now.iteration += 1
         seen = self._seen(learned, batch)
         for key, value in seen.items():
             now.sums[key] = now.sums.get(key, 0.0) + value
         lr = max(site.rule.lr for site in self.plan.sites) * factor
         return {
-            "iteration": now.iteration, **_means(seen), "lr": lr, "time_s": round(time.perf_counter() - started, 4),
+            "iteration": now.iteration, **_means(seen), "lr": lr, **moved, "time_s": round(time.perf_counter() - started, 4),
         }  # fmt: skip
 
     def _learning(self, factor: float) -> programs.Learning:
@@ -112,8 +115,8 @@ class Run:
             self._program.close()
         self._program = None
 
-    def _take(self, learned: Learned, feedback: programs.Matrices, factor: float) -> None:
-        """Take over what a batch changed, and let the optimiser change the rest."""
+    def _take(self, learned: Learned, feedback: programs.Matrices, factor: float) -> dict[str, int]:
+        """Take over what a batch changed, let the optimiser change the rest, and rewire; return what the log says of that."""
         now = self.state
         graph = with_lr(learned.graph, self._lr)
         for key, n in learned.n_updates.items():
@@ -126,7 +129,27 @@ class Run:
             for key, n in changed.items():
                 now.n_updates[key] = now.n_updates.get(key, 0) + n
             self._drop()  # its weights are those before the optimiser's step
+        told: dict[str, int] = {}
+        if self.wiring is not None:
+            graph, feedback, told = self._rewired(self.wiring, graph, feedback, factor)
         now.graph, now.feedback, self._saved = graph, {**feedback}, False
+        return told
+
+    def _rewired(
+        self, wiring: Wiring, graph: Graph, feedback: programs.Matrices, factor: float
+    ) -> tuple[Graph, programs.Matrices, dict[str, int]]:
+        """Rewire the graph that an iteration has led to; return it, its feedback, and what the log says."""
+        now = self.state
+        due = (now.iteration + 1) % wiring.config.every == 0
+        rng = stream(self.seed, f"rewire/{now.iteration}") if due else None
+        found = after_update(self.plan, now.graph, graph, feedback, wiring, rng, factor)
+        self.plan, now.moments = found.plan, carried(now.moments, found.origin)
+        for name, n in found.n_moved.items():
+            now.n_moved[name] = now.n_moved.get(name, 0) + n
+        if found.plan.graph is not graph:
+            self._drop()
+        told = {"moved": sum(found.n_moved.values()), **({"clipped": found.n_clipped} if found.n_clipped else {})}
+        return found.plan.graph, found.feedback, told
 
     def _seen(self, learned: Learned, batch: Batch) -> dict[str, float]:
         """Return what a batch adds to the sums that `_means` divides."""

@@ -29,7 +29,7 @@ class Progressed:
 
     graph: with the present weights and the rules as given. feedback: B by "P/Y", None before the first iteration. moments: of the
     optimiser. before, best: scores, None until validated; best_graph. sums: of the training batches since the last validation.
-    n_updates: by site, changes of numbers so far.
+    n_updates: by site, changes of numbers so far. n_moved: by projection, how often a synapse has been rewired.
     """
 
     graph: Graph
@@ -44,6 +44,7 @@ class Progressed:
     curve: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     n_updates: dict[str, int] = field(default_factory=dict)
+    n_moved: dict[str, int] = field(default_factory=dict)
 
 
 def write(folder: Path, state: Progressed) -> None:
@@ -70,6 +71,7 @@ def write(folder: Path, state: Progressed) -> None:
         "curve": state.curve,
         "sums": state.sums,
         "n_updates": state.n_updates,
+        "n_moved": state.n_moved,
     }
     write_json(folder / CHECKPOINT, record)
     for pattern in ("graph-*.h5", "best-*.h5", "state-*.h5"):
@@ -99,6 +101,7 @@ def read(folder: Path) -> Progressed | None:
         curve=held["curve"],
         sums=held["sums"],
         n_updates=held["n_updates"],
+        n_moved=held.get("n_moved", {}),  # a checkpoint from before there was rewiring has none
     )
 
 

@@ -144,6 +144,21 @@ def test_a_damaged_graph_recovers_what_it_can(neuro: Neuro, recipe: Path, tmp_pa
     assert repaired.n_synapses < whole.n_synapses
 
 
+def test_a_graph_is_rewired_as_it_learns(neuro: Neuro, recipe: Path, tmp_path: Path) -> None:
+    sparse = ("--set", "graph.connectivity=0.5", "--set", "rewire.every=2", "--set", "rewire.l1=1")
+    done = neuro("learn", recipe, "--out", tmp_path / "run", *sparse)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"\d+ synapses, rewired every 2 iterations, on delayed_match by eprop", done.stdout)
+    assert re.search(
+        r"'in->lif' by eprop .* synapses moved, by \d+ moves in all", (tmp_path / "run" / "note.txt").read_text()
+    )
+    moved = [entry["moved"] for entry in log(tmp_path / "run") if "moved" in entry]
+    assert moved[0::2] == [0, 0, 0]
+    assert min(moved[1::2]) > 0
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings["rewire"] == {"every": 2, "l1": 1.0, "temperature": 0.0, "dale": False, "projections": None}
+
+
 def test_a_run_of_neuro_train_is_exported_on_the_way(neuro: Neuro, trained: Path, tmp_path: Path) -> None:
     text = re.sub(r"\[graph\].*?\[rule\]", f'[graph]\npath = "{trained / "run"}"\n[rule]', RECIPE, flags=re.DOTALL)
     task = '[task]\nname = "digits"\nsteps_per_pixel = 1\ncue_steps = 8\ndecision_steps = 4\n[graph]'
