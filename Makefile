@@ -73,7 +73,7 @@ test: check lava nest
 
 # Not part of `make test`: what the sanitizers of g++ say of the kernels' tests.
 # Random graphs are left out: under a sanitizer they take very long.
-KERNEL_TESTS := tests/train/test_kernel.py tests/engine/test_threads.py tests/engine/test_integer.py tests/learning/test_kernel.py \
+KERNEL_TESTS := tests/train/test_kernel.py tests/learning/test_lstm_truncated.py tests/engine/test_threads.py tests/engine/test_integer.py tests/learning/test_kernel.py \
 	-k "not TestOver and not random_nets"
 sanitize: .venv/installed
 	@tools/sanitize address $(KERNEL_TESTS)

@@ -9,6 +9,7 @@ import pytest
 
 import neuro
 from neuro import recipe, tasks
+from neuro.learning import recipe as learning_recipe
 from neuro.metrics import activity
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -17,7 +18,8 @@ MODELS = Path(__file__).parents[1] / "models"
 def run(name: str, samples: int) -> tuple[float, float, float]:
     """Return accuracy, spikes and synaptic events per inference of a model on its first test samples."""
     graph = neuro.load(MODELS / name / "graph.h5")
-    task = recipe.load(MODELS / name).make_task()
+    recipes = learning_recipe if name.endswith("_eprop") else recipe
+    task = recipes.load(MODELS / name).make_task()
     batch = task.fixed("test", 0, samples)
     (source,) = graph.inputs
     (readout,) = graph.readouts
@@ -30,7 +32,14 @@ def run(name: str, samples: int) -> tuple[float, float, float]:
     return right / decisions, spikes, sum(int(n.sum()) for n in found.counts.synaptic_events.values()) / samples
 
 
-NAMES = [("digits_lsnn", 360), ("digits", 360), ("digits_loihi1", 360), ("digits_loihi2", 360), ("store_recall", 64)]
+NAMES = [
+    ("digits_lsnn", 360),
+    ("digits_eprop", 360),
+    ("digits", 360),
+    ("digits_loihi1", 360),
+    ("digits_loihi2", 360),
+    ("store_recall", 64),
+]
 
 
 @pytest.mark.parametrize(("name", "samples"), NAMES)

@@ -274,5 +274,8 @@ def _problems(graph: Graph, name: str, able: Mapping[str, Projection]) -> Iterat
     n_double = c.size - len(np.unique(c.pre.astype(np.int64) * (graph.population(c.target).size) + c.post))
     if n_double:
         yield f"{where} joins pairs more than once (got {n_double} parallel synapses; need 0). Split it, or leave it out."
+    bits = c.plasticity.parameters.get("bits", 0) if c.plasticity is not None else 0
+    if bits:
+        yield f"{where} rounds its weights (got bits = {bits}; need 0): a drift below a level would be lost. Rewire in doubles."
     if not c.size:
         yield f"{where} has no synapses (got 0; need at least 1). Leave it out."

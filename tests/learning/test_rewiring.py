@@ -441,6 +441,10 @@ def test_what_cannot_be_rewired_is_refused_before_anything_is_written(tmp_path: 
     b.connect("in", "lif", weight=[0.2, 0.3], pre=[0, 0], post=[1, 1], delay=[0, 2], name="more")
     b.connect("lif", "y", weight=0.5, p=1.0, delay=1)
     double = plastic(b.build())
+    with pytest.raises(
+        GraphError, match=r"rounds its weights \(got bits = 8; need 0\): a drift below a level would be lost"
+    ):
+        wiring_of(plastic(b.build(), bits=8), RewireConfig(), 0)
     with pytest.raises(GraphError, match=r"'more' joins pairs more than once \(got 1 parallel synapses; need 0\)"):
         wiring_of(double, RewireConfig(), 0)
 
