@@ -39,7 +39,8 @@ def validations(run: Path) -> list[dict[str, Any]]:
 def accuracy(axes: Any, run: Path, label: str, per: str = "iteration", **style: Any) -> None:
     """Plot the validation accuracy of a run against iterations or samples."""
     found = validations(run)
-    axes.plot([e[per] for e in found], [100 * e["validation"]["accuracy"] for e in found], label=label, **style)
+    unit = 1000 if per == "samples" else 1
+    axes.plot([e[per] / unit for e in found], [100 * e["validation"]["accuracy"] for e in found], label=label, **style)
 
 
 def eprop(runs: Path) -> Figure:
@@ -71,8 +72,8 @@ def digits(runs: Path) -> Figure:
     accuracy(left, runs / "digits_float", "weights in doubles", "samples", color="C0")
     accuracy(left, runs / "digits_8bit", "weights of 8 bits", "samples", color="C1")
     accuracy(right, runs / "repair_0", "repair", "samples", color="C0")
-    left.set(xlabel="samples, from scratch", ylabel="right of 240, %", ylim=(0, 100))
-    right.set(xlabel="samples after the damage")
+    left.set(xlabel="thousands of samples, from scratch", ylabel="right of 240, %", ylim=(0, 100))
+    right.set(xlabel="thousands of samples after the damage")
     left.legend(frameon=False, loc="lower right")
     return figure
 
