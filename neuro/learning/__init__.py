@@ -1,5 +1,6 @@
 """Local learning: rules that change a graph's weights with what a synapse can know, where there is no backward pass."""
 
+from neuro.learning.attachment import attach
 from neuro.learning.bounds import make_room, with_weights
 from neuro.learning.config import DamageConfig, LearnConfig, RewireConfig
 from neuro.learning.damage import DamageNote, damage
@@ -10,7 +11,7 @@ from neuro.learning.note import LearnNote, SiteNote
 from neuro.learning.optimizer import Moments, adam, sgd
 from neuro.learning.plan import Plan, Site, prepare
 from neuro.learning.reference import Learner
-from neuro.learning.rules import FEEDBACKS, RULES, STDP, UPDATES, EProp, RewardEProp, RewardSTDP, Rule, attach, rule_of
+from neuro.learning.rules import FEEDBACKS, RULES, STDP, UPDATES, EProp, RewardEProp, RewardSTDP, Rule, rule_of
 from neuro.learning.teacher import CHOICES, Lesson, lesson_of, teacher_of
 
 __all__ = [

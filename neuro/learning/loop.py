@@ -11,13 +11,14 @@ from neuro._runs import interrupts, write_text
 from neuro.errors import RecipeError
 from neuro.graph import Graph, save
 from neuro.learning import programs, state
+from neuro.learning.attachment import attach
 from neuro.learning.bounds import make_room
 from neuro.learning.config import LearnConfig, RewireConfig
 from neuro.learning.evaluation import Score
 from neuro.learning.note import LearnNote, note_of
 from neuro.learning.plan import Plan, prepare
 from neuro.learning.rewiring import wiring_of
-from neuro.learning.rules import RewardEProp, RewardSTDP, Rule, attach, make, rule_of
+from neuro.learning.rules import RewardEProp, RewardSTDP, Rule, make, rule_of
 from neuro.learning.run import Run, Watch
 from neuro.learning.state import Progressed
 from neuro.learning.teacher import Lesson, lesson_of

@@ -1,4 +1,4 @@
-"""Name the learning rules and their parameters, and attach them to the projections of a graph.
+"""Name the learning rules and their parameters.
 
 A graph holds a rule as data (`neuro.graph.Plasticity`): a name and flat parameters. Here each name is a frozen class that checks them.
 """
@@ -6,12 +6,12 @@ A graph holds a rule as data (`neuro.graph.Plasticity`): a name and flat paramet
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from neuro.errors import GraphError, nearest
-from neuro.graph import LI, CurrentInput, Graph, Plasticity, Projection
+from neuro.graph import Plasticity
 
 UPDATES = ("batch", "episode", "step")
 """When weights change: never inside a run, whose sum of gradients an optimiser takes; after each sample; at every step."""
@@ -278,41 +278,3 @@ def make(name: str, **parameters: Any) -> Rule:
                 f"rule '{name}': unknown parameter (got '{key}'; need one of {', '.join(known)}). {nearest(key, known)}".rstrip()
             )
     return kind(**parameters)
-
-
-def attach(graph: Graph, rule: Rule, projections: Iterable[str] | None = None, signal: str | None = None) -> Graph:
-    """Return the graph with a rule on some of its projections; the others keep what they have.
-
-    projections: their names; None: all that the rule can change (e-prop: those into neurons, and into its readouts; STDP: those
-    that carry spikes into neurons). signal: the readout whose error or policy teaches; None: the only LI that it can be.
-    Raises GraphError for an unknown projection, or if the signal is not clear.
-    """
-    signal = signal or (_only_signal(graph, rule) if rule.needs_signal else None)
-    known = [c.name for c in graph.projections]
-    chosen = [c.name for c in graph.projections if _can_learn(graph, rule, signal, c)]
-    if projections is not None:
-        chosen = list(projections)
-    for name in chosen:
-        if name not in known:
-            raise GraphError(
-                f"attach: unknown projection (got '{name}'; need one of {', '.join(known)}). {nearest(name, known)}".rstrip()
-            )
-    held = rule.plasticity(signal)
-    changed = tuple(replace(c, plasticity=held) if c.name in chosen else c for c in graph.projections)
-    return replace(graph, projections=changed)
-
-
-def _can_learn(graph: Graph, rule: Rule, signal: str | None, c: Projection) -> bool:
-    target = graph.population(c.target)
-    if isinstance(rule, STDP):
-        return not isinstance(target, LI) and not isinstance(graph.population(c.source), CurrentInput)
-    return not isinstance(target, LI) or c.target in rule.readouts(signal)
-
-
-def _only_signal(graph: Graph, rule: Rule) -> str:
-    found = [p.name for p in graph.readouts if p.name not in rule.readouts(None)]
-    if len(found) != 1:
-        raise GraphError(
-            f"attach: the signal of rule '{rule.name}' is not clear (got {', '.join(found) or 'no readout'}; need one). Name it: signal=."
-        )
-    return found[0]
