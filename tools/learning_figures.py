@@ -3,7 +3,8 @@
 python tools/learning_figures.py RUNS -o docs/img
 
 RUNS holds the runs of `neuro learn` that docs/learning.md names, each in a folder: evidence_random_0, evidence_symmetric_0,
-evidence_lif_0, match_0, digits_float, digits_8bit, repair_0. The others are computed here, in seconds.
+evidence_lif_0, match_0, digits_float, digits_8bit (eight_bits.toml), repair_0: neuro learn RECIPE -o RUNS/NAME with the commands of the
+page. The others are computed here, in seconds.
 """
 
 from __future__ import annotations

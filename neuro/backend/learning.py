@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Teacher:
         shape = np.shape(self.mask)
         for name in ("target", "mask", "reward", "choose", "chance"):
             kind = bool if name == "choose" else np.float64
-            array = np.array(getattr(self, name), dtype=kind)
+            array = _array(name, getattr(self, name), kind)
             if name in ("reward", "choose", "chance") and array.size == 0:
                 array = np.zeros(shape, kind)
             need = (
@@ -69,6 +69,14 @@ class Teacher:
                 )
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        if self.chance.size and not (self.chance.min() >= 0 and self.chance.max() <= 1):
+            bad = self.chance[(self.chance < 0) | (self.chance > 1)][0]
+            raise DataError(f"teacher 'chance': out of range (got {bad}; need 0..1). Draw it uniformly.")
+        for name in ("right", "wrong"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+                raise DataError(f"teacher '{name}': no finite number (got {value!r}; need one). Give the reward.")
+            object.__setattr__(self, name, float(value))
 
     @property
     def batch(self) -> int:
@@ -79,6 +87,14 @@ class Teacher:
     def steps(self) -> int:
         """Return the number of steps."""
         return int(self.mask.shape[1])
+
+
+def _array(name: str, value: Any, kind: type) -> NDArray[Any]:
+    """Return a copy in C order, which is what kernels read."""
+    try:
+        return np.array(value, dtype=kind, order="C")
+    except (TypeError, ValueError) as err:
+        raise DataError(f"teacher '{name}': no array of numbers (got {value!r:.60}; need one). Convert it.") from err
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

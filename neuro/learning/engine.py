@@ -105,7 +105,11 @@ class EngineLearner(Learner):
         net = self._net
         net.plan.check(teacher, stimulus.batch, stimulus.steps)
         log = Log.begin(net.plan, stimulus.batch, stimulus.steps, trajectory_every)
-        _Run(net, log, stimulus, teacher, self._n_threads, self._states, self.n_samples).all()
+        try:
+            _Run(net, log, stimulus, teacher, self._n_threads, self._states, self.n_samples).all()
+        except BaseException:
+            self._net = self._new_net()  # its weights had changed in place: back to those of the graph
+            raise
         self.n_samples += stimulus.batch
         learned = log.learned({key: net.w[place] for key, place in net.places.place.items()})
         learned = replace(learned, graph=baseline.kept_in(learned.graph, net.plan))

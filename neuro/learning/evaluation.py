@@ -16,6 +16,7 @@ from neuro.graph import Graph
 from neuro.learning.signals import softmax
 from neuro.learning.teacher import Lesson
 from neuro.tasks import Batch, Task, decision_logits, score, squares
+from neuro.tasks.batch import split_size
 
 _AT_ONCE = 64
 """Samples that run together: their readouts are in memory."""
@@ -59,10 +60,10 @@ def evaluate(graph: Graph, task: Task, lesson: Lesson, split: str = "test", limi
 
     It runs on the engine, which gives what every exact backend gives. Raises: DataError if the split is unknown or endless.
     """
-    size = task.sizes.get(split, 0)
+    size = split_size(task.name, task.sizes, split)
     if size is None:
         raise DataError(
-            f"task '{task.name}', split '{split}': without an end (got it; need validation or test). Choose one."
+            f"task '{task.name}': a split without an end (got '{split}'; need validation or test). Choose one."
         )
     n = min(size, limit) if limit else size
     sums = _Sums()

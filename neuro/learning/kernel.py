@@ -188,13 +188,17 @@ def check_call(
     assert signals.current.shape[:2] == (batch, length), signals.current.shape
     check_signals(base, signals)
     whole = (batch, length)
-    arrays: dict[str, Any] = {**told._asdict(), **found._asdict()}
     check_arrays(
-        arrays,
+        told._asdict(),
         (
-            ("target", np.float64, (*whole, told.target.shape[2])),
-            ("mask", np.float64, whole), ("reward", np.float64, whole), ("chance", np.float64, whole),
-            ("choose", np.uint8, whole), ("y", np.float64, (*whole, base.n_targets - base.n_neurons)),
+            ("target", np.float64, (*whole, told.target.shape[2])), ("mask", np.float64, whole),
+            ("reward", np.float64, whole), ("chance", np.float64, whole), ("choose", np.uint8, whole),
+        ),
+    )  # fmt: skip
+    check_arrays(
+        found._asdict(),
+        (
+            ("y", np.float64, (*whole, base.n_targets - base.n_neurons)), ("reward", np.float64, whole),
             ("n_spikes", np.int64, (batch, base.n_neurons)), ("action", np.int64, whole),
         ),
     )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro.backend import Learned
+from neuro.errors import DataError
 from neuro.graph import reference
 from neuro.learning import bounds
 from neuro.learning.local import FloatArray
@@ -32,6 +33,10 @@ class Log:
     @classmethod
     def begin(cls, plan: Plan, batch: int, steps: int, every: int) -> Log:
         """Return an empty log for a batch."""
+        if isinstance(every, bool) or not isinstance(every, int) or every < 0:
+            raise DataError(
+                f"learn: trajectory_every out of range (got {every!r}; need a whole number >= 0; 0: none). Change it."
+            )
         graph = plan.graph
         learning = [s for s in plan.sites if s.source is not None]
         return cls(

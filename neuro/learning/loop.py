@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neuro._runs import interrupts, write_text
 from neuro.errors import RecipeError
@@ -23,6 +23,8 @@ from neuro.learning.run import Run, Watch
 from neuro.learning.state import Progressed
 from neuro.learning.teacher import Lesson, lesson_of
 from neuro.tasks import Task, is_regression, parameters
+
+T = TypeVar("T", LearnConfig, RewireConfig)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,10 +111,10 @@ def learn(
     GraphError, UnsupportedError, DataError
         Graph, rule, task and backend do not fit together, or the folder holds another run.
     """
-    chosen = _config(config, settings)
+    chosen = _built(LearnConfig, config or LearnConfig(), settings, "learn")
     graph = prepared(graph, task, rule, projections, signal)
     lesson = lesson_for(graph, task, chosen)
-    wiring = None if rewire is None else wiring_of(graph, rewire, seed)
+    wiring = None if rewire is None else wiring_of(graph, _built(RewireConfig, rewire, {}, "rewire"), seed)
     begin = programs.starter(backend)
     begin(graph, None, 0).close()  # refuses what it cannot run before anything is written
     folder = None if run_dir is None else Path(run_dir)
@@ -184,10 +186,11 @@ def _nothing(entry: dict[str, Any]) -> None:
     """Watch nothing."""
 
 
-def _config(config: LearnConfig | None, settings: Mapping[str, Any]) -> LearnConfig:
-    built, problems = parameters.build(LearnConfig, {**asdict(config or LearnConfig()), **settings})
+def _built(kind: type[T], config: T, settings: Mapping[str, Any], where: str) -> T:
+    """Return a config with some fields changed. Raises RecipeError with every field that is wrong."""
+    built, problems = parameters.build(kind, {**asdict(config), **settings})
     if built is None:
-        raise RecipeError("\n".join(f"learn: {problem}" for problem in problems))
+        raise RecipeError("\n".join(f"{where}: {problem}" for problem in problems))
     return built
 
 

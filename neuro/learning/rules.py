@@ -6,6 +6,7 @@ A graph holds a rule as data (`neuro.graph.Plasticity`): a name and flat paramet
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -23,7 +24,7 @@ FEEDBACKS = ("symmetric", "random", "adaptive")
 class Rule:
     """Hold what every rule has; subclasses name their parameters, each with its test in `checks`.
 
-    update: one of UPDATES. lr: learning rate of "episode" and "step": w becomes w - lr * gradient. w_max: bound of |w|;
+    update: one of UPDATES. lr: learning rate: w becomes w - lr * gradient; with "batch" it is the optimiser's. w_max: bound of |w|;
     0: what the grid leaves room for (`neuro.learning.bounds`). bits: 0: weights are doubles on the grid of their population; 2..16: they
     are so many bits wide, and updates are rounded stochastically (`neuro.learning.integer`), by rounding_seed. scale: of their
     mantissas, a power of two; 0: found once from the weights before learning, whose largest may grow by the factor headroom.
@@ -43,7 +44,7 @@ class Rule:
         for field in fields(self):
             value: Any = getattr(self, field.name)
             kind: Any = type(field.default)
-            if kind is float and type(value) is int:
+            if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
                 object.__setattr__(self, field.name, value := float(value))
             if type(value) is not kind or (kind is float and not math.isfinite(value)):
                 raise GraphError(
@@ -98,7 +99,7 @@ class EProp(Rule):
 
     | parameter | symbol | unit | default | meaning |
     | --- | --- | --- | --- | --- |
-    | lr | eta | 1 | 1e-3 | learning rate of "episode" and "step" |
+    | lr | eta | 1 | 1e-3 | learning rate; with update "batch" the optimiser's |
     | update | | | "batch" | "batch": gradients are summed; "episode": after each sample; "step": online |
     | feedback | B | | "symmetric" | "symmetric": the readout's own weights; "random": fixed; "adaptive": random, then following them |
     | feedback_seed | | | 0 | seed of random and adaptive feedback |
@@ -112,7 +113,7 @@ class EProp(Rule):
     | learn_bias | | | False | the biases of the target learn too |
     | w_max | | 1 | 0.0 | bound of abs(w); 0: from the grid |
 
-    Source: Bellec et al. 2020, Nat. Commun. 11:3625.
+    bits, scale, headroom and rounding_seed: see `Rule`. Source: Bellec et al. 2020, Nat. Commun. 11:3625.
     """
 
     feedback: str = "symmetric"
@@ -259,18 +260,16 @@ RULES: dict[str, type[Rule]] = {kind.name: kind for kind in (EProp, RewardEProp,
 
 def rule_of(plasticity: Plasticity) -> Rule:
     """Return the checked rule that a projection's data stands for. Raises GraphError for an unknown rule or parameter."""
-    kind = RULES.get(plasticity.rule)
-    if kind is None:
-        raise GraphError(
-            f"plasticity: unknown rule (got '{plasticity.rule}'; need one of {', '.join(RULES)}). "
-            f"{nearest(plasticity.rule, RULES)}".rstrip()
-        )
     return make(plasticity.rule, **plasticity.parameters)
 
 
-def make(name: str, **parameters: Any) -> Rule:
-    """Return a rule by name. Raises GraphError for a parameter that it does not have or that is out of range."""
-    kind = RULES[name]
+def make(name: str, /, **parameters: Any) -> Rule:
+    """Return a rule by name. Raises GraphError for an unknown one, a parameter that it does not have or that is out of range."""
+    kind = RULES.get(name)
+    if kind is None:
+        raise GraphError(
+            f"learn: unknown rule (got '{name}'; need one of {', '.join(RULES)}). {nearest(str(name), RULES)}".rstrip()
+        )
     known = [f.name for f in fields(kind)]
     for key in parameters:
         if key not in known:
