@@ -54,7 +54,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_log(run_dir: Path, last: int) -> list[str]:
     """Return the whole lines of the log up to iteration `last`; a line torn by a crash is left out."""
     path = run_dir / LOG
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     kept = []
     for line in lines:
         try:

@@ -16,7 +16,10 @@ TaskOptions = Annotated[
     list[str] | None, typer.Option("--task-option", help="A parameter of the task, KEY=VALUE. Repeatable.")
 ]
 Split = Annotated[str, typer.Option("--split", help="Which samples: test or validation.")]
-Samples = Annotated[int, typer.Option("--samples", "-n", min=1, help="How many samples, from the first on.")]
+Samples = Annotated[
+    int | None,
+    typer.Option("--samples", "-n", min=1, help="How many samples, from the first on. [default: 50, or all if fewer]"),
+]
 BackendOptions = Annotated[
     list[str] | None,
     typer.Option(

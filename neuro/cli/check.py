@@ -19,7 +19,7 @@ def check(
     task: TaskName = None,
     data: TaskData = None,
     split: CalibrationSplit = "validation",
-    samples: CalibrationSamples = 50,
+    samples: CalibrationSamples = None,
     task_option: TaskOptions = None,
     runs: MaxRuns = 48,
     mixed_signs: MixedSigns = False,

@@ -24,7 +24,7 @@ def compare(
     task: TaskName = None,
     data: TaskData = None,
     split: Split = "test",
-    samples: Samples = 50,
+    samples: Samples = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for tables and rasters. [default: GRAPH-compare beside the graph]"),
@@ -78,7 +78,15 @@ def compare(
     chosen = options.backend_options(options.with_target(backend_option or (), target, names), names)
     candidates = [Candidate(name=name, options=chosen[name]) for name in names]
     with console.progress("compare") as tell:
-        found = compare_backends(net, job, candidates, split=split, n_samples=samples, sample=sample, progress=tell)
+        found = compare_backends(
+            net,
+            job,
+            candidates,
+            split=split,
+            n_samples=options.how_many(samples, job, split),
+            sample=sample,
+            progress=tell,
+        )
     console.out().print(table(found))
     folder = output or graph.with_name(f"{graph.stem}-compare")
     paths = write_tables(found, folder)

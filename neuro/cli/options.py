@@ -124,3 +124,10 @@ def need_matplotlib() -> None:
             "rasters: matplotlib is not installed (got none; need matplotlib >= 3.8). "
             "Install it with: pip install 'neuro[report]', or leave the pictures out: --no-rasters"
         )
+
+
+def how_many(samples: int | None, task: Task, split: str) -> int:
+    """Return how many samples of a split to take: those asked for, else 50, or all where there are fewer."""
+    if samples is not None:
+        return samples
+    return min(50, task.sizes.get(split) or 50)

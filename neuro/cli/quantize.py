@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 Profile = Annotated[str, typer.Option("--profile", "-p", help="What the chip holds: loihi1 or loihi2.")]
 CalibrationSplit = Annotated[str, typer.Option("--split", help="Samples that drive the graph: validation or test.")]
-CalibrationSamples = Annotated[int, typer.Option("--samples", "-n", min=1, help="How many, from the first on.")]
+CalibrationSamples = Annotated[
+    int | None,
+    typer.Option("--samples", "-n", min=1, help="How many, from the first on. [default: 50, or all if fewer]"),
+]
 MaxRuns = Annotated[int, typer.Option("--runs", min=1, help="Most runs of the search for scales; 1: no search.")]
 MixedSigns = Annotated[
     bool, typer.Option("--mixed-signs", help="One projection for both signs: fewer axons, 7 bits a weight for 8.")
@@ -33,7 +36,7 @@ def quantize(
     task: TaskName = None,
     data: TaskData = None,
     split: CalibrationSplit = "validation",
-    samples: CalibrationSamples = 50,
+    samples: CalibrationSamples = None,
     task_option: TaskOptions = None,
     runs: MaxRuns = 48,
     mixed_signs: MixedSigns = False,
@@ -64,7 +67,7 @@ def quantize(
 
 
 def calibration(
-    net: Graph, task: str | None, data: Path | None, split: str, samples: int, task_option: list[str] | None
+    net: Graph, task: str | None, data: Path | None, split: str, samples: int | None, task_option: list[str] | None
 ) -> tuple[Stimulus | None, str]:
     """Return the task's first samples as a stimulus, and what it is in words; None where the graph names no task and none is named."""
     from neuro.cli import options
@@ -74,5 +77,5 @@ def calibration(
         return None, "random spikes, since the graph names no task"
     texts = options.pairs(task_option or (), "--task-option", "steps_per_pixel=1")
     job = options.task_of(net, task, {k: options.value(v) for k, v in texts.items()}, data)
-    batch = job.fixed(split, 0, samples)
+    batch = job.fixed(split, 0, options.how_many(samples, job, split))
     return match(net, job).stimulus(net, batch), f"the first {split} samples of task '{job.name}'"

@@ -25,7 +25,7 @@ def run(
     task: TaskName = None,
     data: TaskData = None,
     split: Split = "test",
-    samples: Samples = 50,
+    samples: Samples = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the recording to this HDF5 file.")
     ] = None,
@@ -55,6 +55,7 @@ def run(
     job = options.task_of(net, task, settings, data)
     fit = match(net, job)
     given = options.backend_options(options.with_target(backend_option or (), target, [backend]), [backend])[backend]
+    samples = options.how_many(samples, job, split)
     batch = job.fixed(split, 0, samples)
     stimulus = fit.stimulus(net, batch)
     if save_stimulus is not None:

@@ -28,7 +28,7 @@ class LearnConfig:
     """
 
     iterations: int = number(1000, 0)
-    batch: int = number(1, 1)
+    batch: int = number(1, 1, 65536)
     optimizer: Literal["sgd", "adam"] = "sgd"
     lr_decay: float = number(1.0, 0.0, 1.0, open_low=True)
     lr_decay_every: int = number(1000, 1)

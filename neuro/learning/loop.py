@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neuro._runs import interrupts, write_text
-from neuro.errors import RecipeError
+from neuro.errors import GraphError, RecipeError
 from neuro.graph import Graph, save
 from neuro.learning import programs, state
 from neuro.learning.attachment import attach
@@ -144,15 +144,28 @@ def prepared(
     """
     if isinstance(rule, str):
         rule = make(rule)
+    if rule is not None and not isinstance(rule, Rule):
+        raise GraphError(f"learn: no rule (got {rule!r:.60}; need one as EProp(lr=0.01), or its name). Make one.")
     if rule is not None:
         acts = isinstance(rule, RewardSTDP) and rule.factor == "reward"  # its actions are drawn from the readout
         if signal is None and (rule.needs_signal or acts):
             answering = [p.name for p in graph.readouts if p.size == task.n_out and p.name not in rule.readouts(None)]
             signal = answering[0] if len(answering) == 1 else None
         graph = attach(graph, rule, projections, signal)
-    graph, _ = make_room(graph)
-    prepare(graph)
-    return graph
+    roomy, note = make_room(graph)
+    if note.dropped:
+        raise GraphError(
+            f"learn: room for weights to grow leaves no digit for some of them (got {len(note.dropped)} synapses that would round to 0; need 0). "
+            "Lower w_max, or the largest of the graph's weights."
+        )
+    for old, new in zip(graph.projections, roomy.projections, strict=True):
+        if new.plasticity is not None and old.weight.any() and not new.weight.any():
+            raise GraphError(
+                f"learn: projection '{new.name}' is all 0 in the rule's bits (got bits {new.plasticity.parameters['bits']}, scale "
+                f"{new.plasticity.parameters['scale']:g}; need some weight above half of it). Take more bits, or less headroom."
+            )
+    prepare(roomy)
+    return roomy
 
 
 def lesson_for(graph: Graph, task: Task, config: LearnConfig) -> Lesson:

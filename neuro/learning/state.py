@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -47,6 +48,10 @@ class Progressed:
     n_moved: dict[str, int] = field(default_factory=dict)
 
 
+_OURS = re.compile(r"(graph|best|state)-\d{8}\.h5")
+"""Names of the files of a checkpoint: others in the folder are somebody's."""
+
+
 def write(folder: Path, state: Progressed) -> None:
     """Make a checkpoint the current one.
 
@@ -74,10 +79,9 @@ def write(folder: Path, state: Progressed) -> None:
         "n_moved": state.n_moved,
     }
     write_json(folder / CHECKPOINT, record)
-    for pattern in ("graph-*.h5", "best-*.h5", "state-*.h5"):
-        for old in folder.glob(pattern):
-            if old.name not in files.values():
-                old.unlink(missing_ok=True)
+    for old in folder.iterdir():
+        if _OURS.fullmatch(old.name) and old.name not in files.values():
+            old.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Progressed | None:
@@ -85,12 +89,21 @@ def read(folder: Path) -> Progressed | None:
     if not (folder / CHECKPOINT).exists():
         return None
     held = read_json(folder / CHECKPOINT)
+    try:
+        return _progressed(folder, held)
+    except (KeyError, TypeError, AttributeError, ValueError) as err:
+        raise DataError(
+            f"run '{folder}': {CHECKPOINT} is damaged (got {type(err).__name__}: {err}; need what 'neuro learn' wrote). Learn again."
+        ) from err
+
+
+def _progressed(folder: Path, held: dict[str, Any]) -> Progressed:
     files = {key: folder / Path(str(name)).name for key, name in held["files"].items()}
     arrays = _read_arrays(files["arrays"], held["arrays"])
     best = None if held["best"] is None else Score.from_dict(held["best"])
     return Progressed(
         graph=load(files["graph"]),
-        iteration=held["iteration"],
+        iteration=int(held["iteration"]),
         feedback=_part(arrays, "feedback/"),
         moments=Moments(mean=_part(arrays, "mean/"), square=_part(arrays, "square/"), steps=held["optimizer_steps"]),
         before=None if held["before"] is None else Score.from_dict(held["before"]),
@@ -116,6 +129,13 @@ def found(folder: Path, settings: Mapping[str, Any], graph: Graph, notes: Mappin
         if not resume:
             raise DataError(f"run '{folder}': there is a run already. Resume it, or choose another folder.")
         _check_same(folder, wanted, read_json(folder / RUN))
+    else:
+        strange = [name for name in (CHECKPOINT, "graph.h5", "note.txt") if (folder / name).exists()]
+        if strange:
+            raise DataError(
+                f"run '{folder}': no run, but files that one would replace (got {', '.join(strange)} without {RUN}; need a folder without "
+                "them). Choose another folder."
+            )
     folder.mkdir(parents=True, exist_ok=True)
     save(graph, folder / START)
     write_json(folder / RUN, {"format": FORMAT, **wanted, "notes": dict(notes)})

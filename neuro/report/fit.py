@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,14 @@ _KIND = {"spikes": "SpikeInput", "current": "CurrentInput"}
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """The input population that a task drives, and the readout population that answers, by name."""
+    """The input population that a task drives, and the readout population that answers, by name.
+
+    unit: what the readout's 1 is in its graph's numbers: 1, or in a quantised graph the integer units that its notes tell.
+    """
 
     input: str
     readout: str
+    unit: float = 1.0
 
     def stimulus(self, graph: Graph, batch: Batch) -> Stimulus:
         """Return the stimulus of a batch. Raises DataError if currents are off the graph's grid."""
@@ -35,7 +40,9 @@ class Fit:
 
     def squares(self, recording: Recording, batch: Batch) -> tuple[float, float]:
         """Return the two sums of squares of a regression (`neuro.tasks.squares`), (0, 0) of a task with decisions."""
-        return squares(recording.traces[self.readout]["y"], batch) if batch.signal is not None else (0.0, 0.0)
+        if batch.signal is None:
+            return 0.0, 0.0
+        return squares(recording.traces[self.readout]["y"] / self.unit, batch)
 
     def predictions(self, recording: Recording, batch: Batch) -> NDArray[np.int64]:
         """Return the class of each decision, int64 (batch, K), -1 where a sample has no such decision."""
@@ -67,7 +74,16 @@ def match(graph: Graph, task: Task) -> Fit:
             "\n".join(found)
             + ".\nName the task, and the parameters, that the graph was trained for: 'neuro show' tells."
         )
-    return Fit(input=graph.inputs[0].name, readout=readouts[0])
+    return Fit(input=graph.inputs[0].name, readout=readouts[0], unit=_unit(graph, readouts[0]))
+
+
+def _unit(graph: Graph, readout: str) -> float:
+    """Return the integer units of one float unit that `neuro.quantize` noted for a readout; 1 without a note."""
+    try:
+        unit = json.loads(graph.notes.get("scales", "{}")).get(readout, 1.0)
+        return float(unit) if 0 < float(unit) < float("inf") else 1.0
+    except (ValueError, TypeError, AttributeError):  # a note is anybody's text
+        return 1.0
 
 
 def _shown(populations: tuple[object, ...]) -> str:

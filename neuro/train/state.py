@@ -113,6 +113,8 @@ def check_folder(folder: Path, wanted: dict[str, Any], resume: bool) -> None:
         if not resume:
             raise DataError(f"run '{folder}': there is a run already. Resume it, or choose another folder.")
         held = checkpoint.read_json(path)
+        if not {"model", "train", "deep_r", "task", "seed"} <= set(held):
+            raise DataError(f"run '{folder}': no training run (got one of another command). Choose another folder.")
         differences = [
             f"run '{folder}': {where} '{key}' differs (got {wanted[where][key]!r}; the run has {held[where].get(key)!r}). Resume with the "
             "same settings, or choose another folder."
