@@ -172,7 +172,7 @@ def test_a_run_of_neuro_train_is_exported_on_the_way(neuro: Neuro, trained: Path
     ("arguments", "message"),
     [
         (("--set", "rule.lrr=1"), r"rule 'lrr': unknown key \(got 'lrr'.*Did you mean 'lr'"),
-        (("--set", "learn.batch=0"), r"learn 'batch': out of range \(got 0; need a whole number, at least 1\)"),
+        (("--set", "learn.batch=0"), r"learn 'batch': out of range \(got 0; need a whole number, 1..65536\)"),
         (("--set", "rule.lr"), r"--set: no setting \(got 'rule.lr'; need KEY=VALUE\). For example: --set rule.lr=0.01"),
         (("--set", "backend=nobody"), r"backend 'nobody': not installed"),
         (("--set", "rule.signal=value"), r"unknown learning signal \(got 'value'"),
