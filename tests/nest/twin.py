@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from neuro.backend import Stimulus, Teacher
 from neuro.graph import ALIF, Builder, Graph, Projection
 from neuro.graph.reference import simulate
-from neuro.learning import EProp, Learner, attach, learn, make_room, sgd, with_weights
+from neuro.learning import EProp, Learner, attach, make_room, sgd, with_weights
+from neuro.learning.reference import learn
 from neuro.learning.signals import softmax
 
 FloatArray = NDArray[np.float64]
