@@ -116,17 +116,25 @@ def check_folder(folder: Path, wanted: dict[str, Any], resume: bool) -> None:
         if not {"model", "train", "deep_r", "task", "seed"} <= set(held):
             raise DataError(f"run '{folder}': no training run (got one of another command). Choose another folder.")
         differences = [
-            f"run '{folder}': {where} '{key}' differs (got {wanted[where][key]!r}; the run has {held[where].get(key)!r}). Resume with the "
+            f"run '{folder}': {where} '{key}' differs (got {wanted[where][key]!r}; the run has {_held(held, where, key)!r}). Resume with the "
             "same settings, or choose another folder."
             for where in ("model", "train", "deep_r", "task")
             for key in wanted[where]
-            if (where, key) not in FREE_TO_CHANGE and wanted[where][key] != held[where].get(key)
+            if (where, key) not in FREE_TO_CHANGE and wanted[where][key] != _held(held, where, key)
         ]
         if wanted["seed"] != held["seed"]:
             differences.append(f"run '{folder}': seed differs (got {wanted['seed']}; the run has {held['seed']}).")
         if differences:
             raise DataError("\n".join(differences))
         check_same(folder, held, wanted["start"].get("path"), wanted["quantize"].get("profile"))
+
+
+_SINCE = {("model", "chrono_steps"): 0}
+"""Settings that older runs do not tell, and what they were trained with."""
+
+
+def _held(held: dict[str, Any], where: str, key: str) -> Any:
+    return held[where].get(key, _SINCE.get((where, key)))
 
 
 def found(folder: Path, start: Start | None, template: Template | None, held: dict[str, Any]) -> None:
