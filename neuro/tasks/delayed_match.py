@@ -8,10 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from neuro import seeds
-from neuro.tasks.batch import Batch, InputKind, draw, span, split_size
+from neuro.tasks.cued import N_GROUPS, CuedTask, Cues
 from neuro.tasks.parameters import number
-from neuro.tasks.poisson import group_spikes
 
 CUE_A, CUE_B, RESPOND, NOISE = range(4)
 NON_MATCH, MATCH = 0, 1
@@ -44,7 +42,7 @@ class DelayedMatchParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DelayedMatch:
+class DelayedMatch(CuedTask):
     """Say whether two cues were the same (delayed match to sample).
 
         neurons 0..g-1 cue A, g..2g-1 cue B, 2g..3g-1 respond, 3g..4g-1 background noise        g = group_size
@@ -64,15 +62,6 @@ class DelayedMatch:
     seed: int = 0
 
     name: ClassVar[str] = "delayed_match"
-    n_out: ClassVar[int] = 2
-    dt_ms: ClassVar[float] = 1.0
-    input_kind: ClassVar[InputKind] = "spikes"
-    u_max: ClassVar[float] = 1.0
-    u_step: ClassVar[float] = 2.0**-8
-
-    @property
-    def n_in(self) -> int:
-        return 4 * self.parameters.group_size
 
     @property
     def steps(self) -> int:
@@ -80,40 +69,22 @@ class DelayedMatch:
         return 2 * p.cue_ms + p.delay_ms + p.response_ms
 
     @property
-    def sizes(self) -> dict[str, int | None]:
-        return {"train": None, "validation": self.parameters.validation_size, "test": self.parameters.test_size}
+    def decision_steps(self) -> int:
+        return self.parameters.response_ms
 
-    def sample(self, split: str, rng: np.random.Generator, n: int) -> Batch:
-        if split_size(self.name, self.sizes, split) is not None:
-            return self._numbered(split, draw(self.name, self.sizes, split, rng, n).tolist())
-        cues = self.cues(rng, n)
-        return self._batch(cues, self._spikes(cues, rng))
-
-    def fixed(self, split: str, start: int, stop: int) -> Batch:
-        return self._numbered(split, list(span(self.name, self.sizes, split, start, stop)))
-
-    def cues(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
+    def cues(self, rng: np.random.Generator, n: int) -> Cues:
         """Draw the two cues of n samples: CUE_A or CUE_B, int64 (n, 2)."""
         return rng.integers(0, 2, size=(n, 2))
 
-    def _spikes(self, cues: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    def rates_hz(self, cues: Cues) -> npt.NDArray[np.float64]:
         p = self.parameters
-        rate: npt.NDArray[np.float64] = np.zeros((len(cues), self.steps, 4))
+        rate: npt.NDArray[np.float64] = np.zeros((len(cues), self.steps, N_GROUPS))
         rate[:, :, NOISE] = p.noise_hz
         rate[:, -p.response_ms :, RESPOND] = p.rate_hz
         for k, start in enumerate((0, p.cue_ms + p.delay_ms)):
             for cue in (CUE_A, CUE_B):
                 rate[cues[:, k] == cue, start : start + p.cue_ms, cue] = p.rate_hz
-        return group_spikes(rate, p.group_size, self.dt_ms, rng)
+        return rate
 
-    def _batch(self, cues: npt.NDArray[np.int64], spikes: npt.NDArray[np.uint8]) -> Batch:
-        window = np.full((len(cues), self.steps), -1, dtype=np.int16)
-        window[:, -self.parameters.response_ms :] = 0
-        targets = np.where(cues[:, :1] == cues[:, 1:], MATCH, NON_MATCH)
-        return Batch(inputs=spikes, window=window, targets=targets)
-
-    def _numbered(self, split: str, numbers: list[int]) -> Batch:
-        streams = [seeds.stream(self.seed, f"delayed_match.{split}.{number}") for number in numbers]
-        cues = [self.cues(rng, 1) for rng in streams]
-        spikes = [self._spikes(c, rng) for c, rng in zip(cues, streams, strict=True)]
-        return self._batch(np.concatenate(cues), np.concatenate(spikes))
+    def answer(self, cues: Cues) -> npt.NDArray[np.int64]:
+        return np.where(cues[:, 0] == cues[:, 1], MATCH, NON_MATCH)

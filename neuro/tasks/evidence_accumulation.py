@@ -8,10 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from neuro import seeds
-from neuro.tasks.batch import Batch, InputKind, draw, span, split_size
+from neuro.tasks.cued import N_GROUPS, CuedTask, Cues
 from neuro.tasks.parameters import Problem, number
-from neuro.tasks.poisson import group_spikes
 
 LEFT, RIGHT, RECALL, NOISE = range(4)
 
@@ -59,7 +57,7 @@ class EvidenceAccumulationParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvidenceAccumulation:
+class EvidenceAccumulation(CuedTask):
     """Count cues to the left and to the right (Bellec et al. 2020, Nat. Commun. 11:3625, evidence accumulation).
 
         neurons 0..g-1 left, g..2g-1 right, 2g..3g-1 recall, 3g..4g-1 background noise        g = group_size
@@ -78,15 +76,6 @@ class EvidenceAccumulation:
     seed: int = 0
 
     name: ClassVar[str] = "evidence_accumulation"
-    n_out: ClassVar[int] = 2
-    dt_ms: ClassVar[float] = 1.0
-    input_kind: ClassVar[InputKind] = "spikes"
-    u_max: ClassVar[float] = 1.0
-    u_step: ClassVar[float] = 2.0**-8
-
-    @property
-    def n_in(self) -> int:
-        return 4 * self.parameters.group_size
 
     @property
     def steps(self) -> int:
@@ -94,43 +83,25 @@ class EvidenceAccumulation:
         return p.n_cues * p.interval_ms + p.delay_ms + p.decision_ms
 
     @property
-    def sizes(self) -> dict[str, int | None]:
-        return {"train": None, "validation": self.parameters.validation_size, "test": self.parameters.test_size}
+    def decision_steps(self) -> int:
+        return self.parameters.decision_ms
 
-    def sample(self, split: str, rng: np.random.Generator, n: int) -> Batch:
-        if split_size(self.name, self.sizes, split) is not None:
-            return self._numbered(split, draw(self.name, self.sizes, split, rng, n).tolist())
-        cues = self.cues(rng, n)
-        return self._batch(cues, self._spikes(cues, rng))
-
-    def fixed(self, split: str, start: int, stop: int) -> Batch:
-        return self._numbered(split, list(span(self.name, self.sizes, split, start, stop)))
-
-    def cues(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
+    def cues(self, rng: np.random.Generator, n: int) -> Cues:
         """Draw the cues of n samples: LEFT or RIGHT, int64 (n, n_cues)."""
         major = rng.integers(0, 2, size=(n, 1))
         swapped = rng.random((n, self.parameters.n_cues)) < self.parameters.p_minor
         return np.where(swapped, 1 - major, major)
 
-    def _spikes(self, cues: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    def rates_hz(self, cues: Cues) -> npt.NDArray[np.float64]:
         p = self.parameters
-        rate: npt.NDArray[np.float64] = np.zeros((len(cues), self.steps, 4))
+        rate: npt.NDArray[np.float64] = np.zeros((len(cues), self.steps, N_GROUPS))
         rate[:, :, NOISE] = p.noise_hz
         rate[:, -p.decision_ms :, RECALL] = p.rate_hz
         for k in range(p.n_cues):
             end = (k + 1) * p.interval_ms
             for side in (LEFT, RIGHT):
                 rate[cues[:, k] == side, end - p.cue_ms : end, side] = p.rate_hz
-        return group_spikes(rate, p.group_size, self.dt_ms, rng)
+        return rate
 
-    def _batch(self, cues: npt.NDArray[np.int64], spikes: npt.NDArray[np.uint8]) -> Batch:
-        window = np.full((len(cues), self.steps), -1, dtype=np.int16)
-        window[:, -self.parameters.decision_ms :] = 0
-        more_right = (cues == RIGHT).sum(axis=1) > self.parameters.n_cues // 2
-        return Batch(inputs=spikes, window=window, targets=more_right.astype(np.int64)[:, None])
-
-    def _numbered(self, split: str, numbers: list[int]) -> Batch:
-        streams = [seeds.stream(self.seed, f"evidence_accumulation.{split}.{number}") for number in numbers]
-        cues = [self.cues(rng, 1) for rng in streams]
-        spikes = [self._spikes(c, rng) for c, rng in zip(cues, streams, strict=True)]
-        return self._batch(np.concatenate(cues), np.concatenate(spikes))
+    def answer(self, cues: Cues) -> npt.NDArray[np.int64]:
+        return ((cues == RIGHT).sum(axis=1) > self.parameters.n_cues // 2).astype(np.int64)
