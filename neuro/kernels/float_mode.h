@@ -1,4 +1,4 @@
-// Give a scope IEEE arithmetic: round to nearest, subnormal numbers kept.
+// Give a scope its floating-point mode: IEEE arithmetic with subnormal numbers kept, or with them flushed to 0.
 //
 // A library linked with -ffast-math sets flush-to-zero for the whole process when it is loaded; with it on, small traces
 // would differ from the golden model. The mode is per thread, so every thread of a parallel region makes its own scope.
@@ -35,6 +35,23 @@ class IeeeScope {
 #endif
     IeeeScope(const IeeeScope&) = delete;
     IeeeScope& operator=(const IeeeScope&) = delete;
+};
+
+// Numbers too small to be normal are 0: they are slow, and mean nothing where this is used. Nothing is flushed off x86.
+class FlushScope {
+#if defined(__SSE2__) || defined(_M_X64)
+    unsigned saved_;
+
+  public:
+    FlushScope() : saved_(_mm_getcsr()) { _mm_setcsr(0x9FC0); }  // all masked, to nearest, FTZ and DAZ
+    ~FlushScope() { _mm_setcsr(saved_); }
+#else
+
+  public:
+    FlushScope() {}
+#endif
+    FlushScope(const FlushScope&) = delete;
+    FlushScope& operator=(const FlushScope&) = delete;
 };
 
 }  // namespace neuro

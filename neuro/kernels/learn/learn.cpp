@@ -20,23 +20,6 @@ using neuro::kMostTile;
 using neuro::LearnCall;
 using neuro::LearnKernels;
 
-// Traces too small for normal numbers are 0: subnormal ones are slow, and mean nothing there.
-class FlushScope {
-#if defined(__SSE2__) || defined(_M_X64)
-    unsigned saved_;
-
-  public:
-    FlushScope() : saved_(_mm_getcsr()) { _mm_setcsr(0x9FC0); }  // all masked, to nearest, FTZ and DAZ
-    ~FlushScope() { _mm_setcsr(saved_); }
-#else
-
-  public:
-    FlushScope() {}
-#endif
-    FlushScope(const FlushScope&) = delete;
-    FlushScope& operator=(const FlushScope&) = delete;
-};
-
 const LearnKernels* kernels(std::int64_t instructions) {
 #ifdef NEURO_X86_64
     if (instructions == 2) return &neuro::learn_avx512;
@@ -78,7 +61,7 @@ class Sequence {
 
     // Advance the eligibility of all trails after the network's steps from..to - 1, some kMostTile of them at a time.
     void learn(std::int64_t from, std::int64_t to, bool end) {
-        const FlushScope flush_to_zero;
+        const neuro::FlushScope flush_to_zero;
         const NeuroLearnNet& net = c_.net;
         const bool changes = online_ && !end;
         std::int64_t longest = changes ? 1 : 0;  // what follows the weights fades at every step
@@ -159,7 +142,7 @@ class Sequence {
                 const neuro::IeeeScope ieee;
                 do_.network(c_, b_, from, to);
             }
-            const FlushScope flush_to_zero;
+            const neuro::FlushScope flush_to_zero;
             do_.filter(c_, b_, from, to);
         }
         if (c_.net.n_pairs) pair(from);

@@ -10,23 +10,6 @@
 
 namespace {
 
-// Single precision: subnormal numbers, which are slow and mean nothing there, are 0 while the kernel runs.
-class FlushScope {
-#if defined(__SSE2__) || defined(_M_X64)
-    unsigned saved_;
-
-  public:
-    FlushScope() : saved_(_mm_getcsr()) { _mm_setcsr(0x9FC0); }  // all masked, to nearest, FTZ and DAZ
-    ~FlushScope() { _mm_setcsr(saved_); }
-#else
-
-  public:
-    FlushScope() {}
-#endif
-    FlushScope(const FlushScope&) = delete;
-    FlushScope& operator=(const FlushScope&) = delete;
-};
-
 constexpr std::int32_t kBaseline = 0;
 #ifdef NEURO_X86_64
 constexpr std::int32_t kAvx2 = 1, kAvx512 = 2;
@@ -50,7 +33,7 @@ bool run_all(std::int64_t n, std::int64_t n_threads, bool is_double, const Run& 
     if (is_double)
         neuro::for_each<neuro::IeeeScope>(n, n_threads, body);
     else
-        neuro::for_each<FlushScope>(n, n_threads, body);
+        neuro::for_each<neuro::FlushScope>(n, n_threads, body);
     return good;
 }
 
