@@ -12,6 +12,16 @@ TaskName = Annotated[
     str | None, typer.Option("--task", "-t", help="Task that drives the graph. [default: the one it was trained for]")
 ]
 TaskData = Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")]
+RecipeFile = Annotated[
+    Path, typer.Argument(help="Recipe: a TOML file, or a folder with a recipe.toml.", metavar="RECIPE")
+]
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the run. [default: runs/NAME of the recipe]")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit as if it had not stopped.")
+]
+RunSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the run, in place of the recipe's.")]
 TaskOptions = Annotated[
     list[str] | None, typer.Option("--task-option", help="A parameter of the task, KEY=VALUE. Repeatable.")
 ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuro.cli.arguments import RecipeFile, Resume, RunFolder, RunSeed, TaskData
+
 if TYPE_CHECKING:
     from neuro.cli.console import Tell
     from neuro.graph import Graph
@@ -22,22 +24,14 @@ EXIT_INTERRUPTED = 130
 
 
 def learn(
-    recipe: Annotated[
-        Path, typer.Argument(help="Recipe: a TOML file, or a folder with a recipe.toml.", metavar="RECIPE")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the run. [default: runs/NAME of the recipe]")
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit as if it had not stopped.")
-    ] = False,
+    recipe: RecipeFile,
+    out: RunFolder = None,
+    data: TaskData = None,
+    resume: Resume = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe: rule.lr=0.01. Repeatable.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of the run, in place of the recipe's.")
-    ] = None,
+    seed: RunSeed = None,
 ) -> None:
     """Let a graph learn by local rules (e-prop, reward, STDP), without backprop, as a recipe describes.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuro.cli.arguments import RecipeFile, Resume, RunFolder, RunSeed, TaskData
+
 if TYPE_CHECKING:
     from neuro.recipe import Recipe
     from neuro.tasks import Task
@@ -21,22 +23,14 @@ _TEST_SAMPLES = 2000
 
 
 def train(
-    recipe: Annotated[
-        Path, typer.Argument(help="Recipe: a TOML file, or a folder with a recipe.toml.", metavar="RECIPE")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the run. [default: runs/NAME of the recipe]")
-    ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder, bit for bit as if it had not stopped.")
-    ] = False,
+    recipe: RecipeFile,
+    out: RunFolder = None,
+    data: TaskData = None,
+    resume: Resume = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe: train.lr=0.01. Repeatable.")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of the run, in place of the recipe's.")
-    ] = None,
+    seed: RunSeed = None,
     test_samples: Annotated[
         int, typer.Option("--test-samples", min=1, help="Most samples of the test set to score at the end.")
     ] = _TEST_SAMPLES,
