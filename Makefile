@@ -46,7 +46,7 @@ install: .venv/installed
 .venv/installed: .venv/torch constraints.txt pyproject.toml $(KERNELS)
 	@echo "make: packages and kernels"
 	@$(PIP) scikit-build-core cmake ninja
-	@$(PIP) --no-build-isolation --editable '.[train,brian2,nengo,report,dev]'
+	@$(PIP) --no-build-isolation --editable '.[train,brian2,nengo,report,sweep,measure,dev]'
 	@touch $@
 
 # What the tests alone compare with, and a user need not install.
