@@ -2,7 +2,7 @@
 
 from neuro.report.page.assemble import assemble
 from neuro.report.page.document import Page
-from neuro.report.page.render import MOST_BYTES, check_installed, render, write
+from neuro.report.page.rendering import MOST_BYTES, check_installed, render, write
 from neuro.report.page.sources import Sources, read_sources
 
 __all__ = ["MOST_BYTES", "Page", "Sources", "assemble", "check_installed", "read_sources", "render", "write"]

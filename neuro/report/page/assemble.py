@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from neuro import __version__
 from neuro.report.page import activity, claims, connectivity, sample, tables
 from neuro.report.page.activity import BAND_HZ, Activity
 from neuro.report.page.connectivity import Connectivity
@@ -31,8 +30,11 @@ _SECTIONS = (
 )
 
 
-def assemble(sources: Sources) -> Page:
-    """Return the page of everything that was given."""
+def assemble(sources: Sources, written_by: str = "") -> Page:
+    """Return the page of everything that was given.
+
+    Parameters: written_by, which program wrote it, for the record at the page's end.
+    """
     models = sources.models
     active = {m.name: a for m in models if m.recording is not None and (a := activity.measure(m.recording)) is not None}
     networks = _networks(sources)
@@ -47,7 +49,7 @@ def assemble(sources: Sources) -> Page:
         claims=_claims(sources, active, networks),
         sections=sections,
         tables=found_tables,
-        facts=_facts(sources),
+        facts=(*_facts(sources), *((Fact(name="page written by", text=written_by),) if written_by else ())),
         figures=figures,
     )
 
@@ -213,5 +215,4 @@ def _facts(sources: Sources) -> tuple[Fact, ...]:
     facts += [Fact(name=f"run {r.name}", text=str(r.path), code=True) for r in sources.trainings]
     facts += [Fact(name=f"sweep {s.name}", text=f"{s.recipe}, {s.search}, on {s.device}") for s in sources.sweeps]
     facts += [Fact(name="measured with", text=m.command, code=True) for m in sources.measured if m.command]
-    facts.append(Fact(name="page written by", text=f"neuro {__version__}"))
     return tuple(f for f in facts if f.text)
