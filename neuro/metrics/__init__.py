@@ -1,27 +1,40 @@
-"""Measures on recordings: where two backends part, and how active a network was."""
+"""Measures on recordings: where two backends part, how active a network was, what that costs on a device."""
 
 from neuro.metrics.blame import Departure, Suspect
+from neuro.metrics.devices import Device, Figure, device, devices, refused
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
+from neuro.metrics.energy import PARTS, Energy, Part, Range
+from neuro.metrics.estimate import estimate
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
 from neuro.metrics.spikes import Activity, activity, intervals_ms, neuron_populations
 
 __all__ = [
+    "PARTS",
     "Activity",
     "Delivery",
     "Departure",
+    "Device",
     "Divergence",
+    "Energy",
     "Explanation",
+    "Figure",
     "Parity",
+    "Part",
+    "Range",
     "Side",
     "Suspect",
     "Synapse",
     "activity",
     "check_one_stimulus",
     "compare_recordings",
+    "device",
+    "devices",
+    "estimate",
     "explain",
     "first_difference",
     "intervals_ms",
     "merge",
     "neuron_populations",
+    "refused",
 ]
