@@ -1,13 +1,17 @@
-"""Measures on recordings: where two backends part, how active a network was, what that costs on a device."""
+"""Measures on recordings: where two backends part, how active a network was, what it did, and what that costs on a device."""
 
 from neuro.metrics.blame import Departure, Suspect
+from neuro.metrics.counting import workload
 from neuro.metrics.devices import Device, Figure, device, devices, refused
+from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.energy import PARTS, Energy, Part, Range
 from neuro.metrics.estimate import estimate
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
+from neuro.metrics.routing import Mesh, Placed
 from neuro.metrics.spikes import Activity, activity, intervals_ms, neuron_populations
+from neuro.metrics.workload import Operations, Routing, Updates, Workload
 
 __all__ = [
     "PARTS",
@@ -15,21 +19,29 @@ __all__ = [
     "Delivery",
     "Departure",
     "Device",
+    "Distribution",
     "Divergence",
     "Energy",
     "Explanation",
     "Figure",
+    "Mesh",
+    "Operations",
     "Parity",
     "Part",
+    "Placed",
     "Range",
+    "Routing",
     "Side",
     "Suspect",
     "Synapse",
+    "Updates",
+    "Workload",
     "activity",
     "check_one_stimulus",
     "compare_recordings",
     "device",
     "devices",
+    "distribution",
     "estimate",
     "explain",
     "first_difference",
@@ -37,4 +49,5 @@ __all__ = [
     "merge",
     "neuron_populations",
     "refused",
+    "workload",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from neuro.errors import DataError, UnsupportedError, nearest
 from neuro.metrics.device_rules import FAULTS, UNITS
 from neuro.metrics.energy import PARTS, Range, Status
+from neuro.metrics.routing import Mesh
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,15 +60,6 @@ class Memory:
     read: Figure
     write: Figure
     holds: Figure | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mesh:
-    """How cores lie on a chip: tiles in columns (east-west) and rows (north-south)."""
-
-    cores_per_tile: int
-    columns: int
-    rows: int
 
 
 @dataclass(frozen=True, kw_only=True)

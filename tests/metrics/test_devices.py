@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from neuro.errors import DataError, UnsupportedError
-from neuro.metrics import PARTS, Device, device, devices, refused
+from neuro.metrics import PARTS, Device, Mesh, device, devices, refused
 from neuro.metrics.device_rules import FAULTS, SURE, UNITS
-from neuro.metrics.devices import Mesh, read_devices
+from neuro.metrics.devices import read_devices
 
 NAMES = ("loihi", "truenorth", "odin", "reckon", "spinnaker2", "seneca", "digital45")
 
