@@ -4,6 +4,7 @@ from neuro.metrics.blame import Departure, Suspect
 from neuro.metrics.counting import workload
 from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
+from neuro.metrics.neurobench import NeuroBench, neurobench, neurobench_dense
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
 from neuro.metrics.routing import Mesh, Placed
@@ -18,6 +19,7 @@ __all__ = [
     "Divergence",
     "Explanation",
     "Mesh",
+    "NeuroBench",
     "Operations",
     "Parity",
     "Placed",
@@ -35,6 +37,8 @@ __all__ = [
     "first_difference",
     "intervals_ms",
     "merge",
+    "neurobench",
+    "neurobench_dense",
     "neuron_populations",
     "workload",
 ]
