@@ -48,7 +48,21 @@ SIMULATORS = {"neuro_brian2": {"brian2"}, "neuro_lava": {"lava"}, "neuro_nengo":
 
 CORE = ("errors", "seeds", "graph", "recording", "backend")  # import on Python 3.10 with numpy and h5py
 WITH_HYPOTHESIS = ("neuro.backend.conformance", "neuro.backend.integer_graphs")  # for the tests of backends
-HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "nengo", "nest", *SIMULATORS)
+HEAVY = (
+    "torch",
+    "h5py",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "pandas",
+    "brian2",
+    "lava",
+    "nengo",
+    "nest",
+    "neurobench",
+    "snntorch",
+    *SIMULATORS,
+)
 NEWER_THAN_3_10 = {"tomllib", "Self", "StrEnum", "assert_never", "ExceptionGroup", "override", "batched"}
 
 

@@ -7,6 +7,7 @@ from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.energy import PARTS, Energy, Part, Range
 from neuro.metrics.estimate import estimate
+from neuro.metrics.neurobench import NeuroBench, neurobench, neurobench_dense
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
 from neuro.metrics.routing import Mesh, Placed
@@ -25,6 +26,7 @@ __all__ = [
     "Explanation",
     "Figure",
     "Mesh",
+    "NeuroBench",
     "Operations",
     "Parity",
     "Part",
@@ -47,6 +49,8 @@ __all__ = [
     "first_difference",
     "intervals_ms",
     "merge",
+    "neurobench",
+    "neurobench_dense",
     "neuron_populations",
     "refused",
     "workload",
