@@ -1,6 +1,7 @@
 """Measures on recordings: where two backends part, and how active a network was."""
 
 from neuro.metrics.blame import Departure, Suspect
+from neuro.metrics.dense import dense_workload, join_dense
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
@@ -19,9 +20,11 @@ __all__ = [
     "activity",
     "check_one_stimulus",
     "compare_recordings",
+    "dense_workload",
     "explain",
     "first_difference",
     "intervals_ms",
+    "join_dense",
     "merge",
     "neuron_populations",
 ]

@@ -165,6 +165,10 @@ def test_dense_baseline_trains_and_has_no_graph(neuro: Neuro, tmp_path: Path) ->
     assert refused.exit_code == 2
     assert "no spiking network" in refused.stderr
     assert not (tmp_path / "graph.h5").exists()
+    done = neuro("export", tmp_path / "run", "-o", tmp_path / "model.safetensors")
+    assert done.exit_code == 0, done.output
+    assert "rnn of 8, 298 parameters, sha256 " in done.stdout
+    assert (tmp_path / "model.safetensors").stat().st_size > 4 * 298
 
 
 @pytest.mark.parametrize("command", ["train", "learn", "export", "show", "run", "compare", "diff", "backends"])
