@@ -38,7 +38,7 @@ ORDER = {
     "recipe": _TRAIN | {"train", "_recipes"},
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
-    "report": _TRAIN | {"metrics"},
+    "report": _TRAIN | {"metrics", "deploy"},
     "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", ""},
     "": _BASE | {"graph", "recording", "backend", "deploy", "learning"},  # neuro/__init__.py itself
 }

@@ -2,6 +2,7 @@
 
 from neuro.metrics.blame import Departure, Suspect
 from neuro.metrics.counting import workload
+from neuro.metrics.dense import dense_workload, join_dense
 from neuro.metrics.devices import Device, Figure, device, devices, refused
 from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
@@ -41,6 +42,7 @@ __all__ = [
     "activity",
     "check_one_stimulus",
     "compare_recordings",
+    "dense_workload",
     "device",
     "devices",
     "distribution",
@@ -48,6 +50,7 @@ __all__ = [
     "explain",
     "first_difference",
     "intervals_ms",
+    "join_dense",
     "merge",
     "neurobench",
     "neurobench_dense",
