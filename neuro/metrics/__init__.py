@@ -4,7 +4,7 @@ from neuro.metrics.blame import Departure, Suspect
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
-from neuro.metrics.spikes import Activity, activity, intervals_ms, neuron_populations
+from neuro.metrics.spikes import Activity, activity, cv, intervals_ms, neuron_populations
 
 __all__ = [
     "Activity",
@@ -19,6 +19,7 @@ __all__ = [
     "activity",
     "check_one_stimulus",
     "compare_recordings",
+    "cv",
     "explain",
     "first_difference",
     "intervals_ms",
