@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neuro.train.deep_r import DeepR, Matrix, dale_signs
     from neuro.train.evaluation import Score, evaluate
     from neuro.train.export import ExportReport, load_run, read_run, to_graph
+    from neuro.train.inference import Inference
     from neuro.train.loop import FitResult, fit
     from neuro.train.lsnn import LSNN, Output
     from neuro.train.lstm import LSTMClassifier, RNNClassifier
@@ -30,6 +31,7 @@ __all__ = [
     "ExportReport",
     "FitResult",
     "Group",
+    "Inference",
     "LSTMClassifier",
     "Matrix",
     "ModelConfig",
@@ -65,6 +67,7 @@ _MODULE_OF = {
     "load_run": "export",
     "read_run": "export",
     "to_graph": "export",
+    "Inference": "inference",
     "FitResult": "loop",
     "fit": "loop",
     "Group": "parallel",
