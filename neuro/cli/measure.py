@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +87,7 @@ def measure(
         )  # fmt: skip
     typer.echo(
         f"{job.task.name}, {job.n_samples} {split} samples of {job.task.steps} steps of {job.task.dt_ms:g} ms, "
-        f"{len(job.parts[0])} at once, on {job.backend}: {machine()['processor']}, {machine()['cores']} cores"
+        f"{len(job.parts[0])} at once, on {job.backend}: {_place(subject.machine)}"
     )
     for name, text in _rows(job, right, measured):
         typer.echo(f"  {name:<14}{text}")
@@ -94,6 +95,10 @@ def measure(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, as_json(subject, measured))
     typer.echo(f"measured: {path}")
+
+
+def _place(machine: Mapping[str, str | int]) -> str:
+    return f"{machine['processor']}, {machine['cores']} core{'' if machine['cores'] == 1 else 's'}"
 
 
 def _tell(done: int, total: int, what: str) -> None:

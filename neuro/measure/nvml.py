@@ -129,10 +129,11 @@ def find_nvml(nvml: Any = None, period_s: float = PERIOD_S) -> tuple[Nvml | None
         return None, (Absent("nvml", reason),)
     try:
         module.nvmlInit()
+        n = module.nvmlDeviceGetCount()
     except module.NVMLError as err:
         reason = f"NVML does not start (got {err}; need an NVIDIA GPU and its driver). Without one there is no GPU to measure."
         return None, (Absent("nvml", reason),)
-    gpus, absent = _gpus(module)
+    gpus, absent = _gpus(module, n)
     if gpus:
         return Nvml(module, gpus, period_s), absent
     module.nvmlShutdown()
@@ -143,10 +144,10 @@ def _pynvml() -> ModuleType:
     return importlib.import_module("pynvml")
 
 
-def _gpus(nvml: Any) -> tuple[tuple[Gpu, ...], tuple[Absent, ...]]:
+def _gpus(nvml: Any, n: int) -> tuple[tuple[Gpu, ...], tuple[Absent, ...]]:
     gpus: list[Gpu] = []
     absent: list[Absent] = []
-    for k in range(nvml.nvmlDeviceGetCount()):
+    for k in range(n):
         where = f"gpu {k}"
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(k)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,11 @@ def find_rapl(root: Path = POWERCAP, watch_s: float = WATCH_S) -> tuple[Rapl | N
     """
     zones: list[Zone] = []
     absent: list[Absent] = []
-    for domain, folder in _counters(root):
+    try:
+        counters = _counters(root)
+    except (OSError, UnsupportedError) as err:
+        return None, (Absent("rapl", str(err)),)
+    for domain, folder in counters:
         try:
             zone = Zone(domain, folder / "energy_uj", _number(folder / "max_energy_range_uj"))
             zone.read()
@@ -112,16 +116,18 @@ def find_rapl(root: Path = POWERCAP, watch_s: float = WATCH_S) -> tuple[Rapl | N
     return (Rapl(tuple(zones), watch_s) if zones else None), tuple(absent)
 
 
-def _counters(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and folder of the counters that add up to the whole: packages and their memories."""
+def _counters(root: Path) -> list[tuple[str, Path]]:
+    """Return name and folder of the counters that add up to the whole: packages and their memories."""
+    found = []
     folders = sorted(root.iterdir()) if root.is_dir() else []
     named = {folder.name: _text(folder / "name") for folder in folders if _ZONE.fullmatch(folder.name)}
     for zone, name in named.items():
         package = named.get(zone.rpartition(":")[0])
         if package is None and name.startswith("package"):
-            yield name, root / zone
+            found.append((name, root / zone))
         elif package is not None and package.startswith("package") and name == "dram":
-            yield f"{package}/dram", root / zone
+            found.append((f"{package}/dram", root / zone))
+    return found
 
 
 def _text(file: Path) -> str:

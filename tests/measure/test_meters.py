@@ -108,6 +108,13 @@ def test_a_counter_that_is_no_number_is_absent(powercap: Powercap) -> None:
     assert "no counter (got 'unknown'; need a whole number)" in absent[0].reason
 
 
+def test_a_folder_that_is_not_as_the_kernel_has_it_is_a_reason(powercap: Powercap) -> None:
+    (powercap.root / "intel-rapl:1" / "name").unlink()
+    rapl, absent = find_rapl(powercap.root)
+    assert rapl is None
+    assert "intel-rapl:1/name: not to be read (got" in absent[0].reason
+
+
 def test_joules_over_time_are_power(powercap: Powercap) -> None:
     """Files that change while a job runs: 2 W idle, 6 W while it works. Real time, so that the tolerance is that of a busy machine."""
     working, end = threading.Event(), threading.Event()
