@@ -12,7 +12,7 @@ from neuro.metrics.neurobench import NeuroBench, neurobench, neurobench_dense
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
 from neuro.metrics.routing import Mesh, Placed
-from neuro.metrics.spikes import Activity, activity, intervals_ms, neuron_populations
+from neuro.metrics.spikes import Activity, activity, cv, intervals_ms, neuron_populations
 from neuro.metrics.workload import Operations, Routing, Updates, Workload
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "activity",
     "check_one_stimulus",
     "compare_recordings",
+    "cv",
     "dense_workload",
     "device",
     "devices",
