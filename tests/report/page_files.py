@@ -7,6 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from neuro.measure import Absent, Drawn, Measured, Subject, as_json
+
 
 def write_run(folder: Path, n: int = 900) -> Path:
     """Write run.json and log.jsonl of a dense training run; return the folder."""
@@ -61,14 +65,23 @@ def write_sweep(folder: Path, *, device: str = "loihi", name: str = "connectivit
 
 
 def write_measured(folder: Path, *, counted: bool) -> Path:
-    """Write a measurement, with joules or without; return the folder."""
+    """Write a measurement as `neuro measure` does, with joules or without; return the folder."""
     folder.mkdir(parents=True)
-    data = {
-        "format": "neuro-measured", "schema_version": 1, "model": "lstm", "backend": "torch", "machine": "x86_64, 2 cores",
-        "meters": ["rapl: package-0"] if counted else [], "absent": [] if counted else ["rapl: no folder /sys/class/powercap", "nvml: no driver"],
-        "n_samples": 100, "repeats": 20, "seconds": {"median": 0.2, "low": 0.19, "high": 0.3},
-        "joules": {"median": 4.0, "low": 3.5, "high": 5.0} if counted else None, "idle_w": 8.0 if counted else None,
-        "command": "neuro measure lstm", "versions": {},
-    }  # fmt: skip
-    (folder / "measured.json").write_text(json.dumps(data))
+    seconds = np.array([0.2, 0.19, 0.21, 0.3, 0.2])
+    drawn = Drawn(
+        covers="the whole package",
+        net_j={"package-0": 20 * seconds},
+        gross_j={"package-0": 28 * seconds},
+        idle_w={"package-0": 8.0},
+        drift_w={"package-0": 0.1},
+    )
+    measured = Measured(
+        seconds=seconds, n_calls=1, warmup=1, repeats=5, idle_s=1.0, drawn={"rapl": drawn} if counted else {},
+        absent=() if counted else (Absent("rapl", "no folder /sys/class/powercap"), Absent("nvml", "no driver")),
+    )  # fmt: skip
+    subject = Subject(
+        model={"name": "lstm", "kind": "lstm", "sha256": "", "path": "lstm"}, backend="torch", task={"name": "digits"}, split="test", n_samples=100,
+        batch=50, steps=72, dt_ms=1.0, command="neuro measure lstm", versions={}, machine={"cpu": "x86_64", "cores": 2},
+    )  # fmt: skip
+    (folder / "measured.json").write_text(as_json(subject, measured))
     return folder

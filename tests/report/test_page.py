@@ -17,7 +17,7 @@ from neuro import graph as graphs
 from neuro import recording as recordings
 from neuro.errors import DataError, UnsupportedError
 from neuro.graph import Graph
-from neuro.metrics import intervals_ms
+from neuro.metrics import cv, intervals_ms
 from neuro.recording import Events, Recording
 from neuro.report import match
 from neuro.report.page import (
@@ -73,39 +73,38 @@ class TestClaims:
         page = page_of(write_folder(tmp_path, one=True))
         assert page.title == "digits: float on 2 backends"
         assert claim(page, "parity").mark == "good"
-        assert claim(page, "parity").text.startswith(
-            "engine and reference agree bit for bit in every spike and every state"
-        )
+        said = "engine and reference agree bit for bit in every spike and every state (3,539 spikes, 32,832 values)."
+        assert claim(page, "parity").text == said
 
     def test_a_difference_is_told_with_its_place_and_comes_first(self, tmp_path: Path) -> None:
         folder = write_folder(tmp_path)
-        first = "first difference at step 12, sample 3, population 'lif', neuron 5, state v: engine 0.25, brian2 0.5 (3 of 12 samples agree)"
+        first = "first difference at step 12, sample 3, population 'lif', neuron 5, state v: reference 0.25, brian2 0.5 (3 of 12 samples agree)"
         told = json.loads((folder / "models.json").read_text())["models"][0]["backends"]
-        told["brian2"] = {**told["reference"], "parity": "differs", "text": first}
+        told["brian2"] = {**told["engine"], "parity": "differs", "text": first}
         page = page_of(changed(folder, {"backends": told}, 0))
         assert page.claims[0].mark == "bad"
         assert page.claims[0].title == "Not the same network"
-        assert page.claims[0].text == f"float on brian2 parts from engine: {first}."
+        assert page.claims[0].text == f"float on brian2 parts from reference: {first}."
         assert ("differs", "bad") in {(c.text, c.mark) for row in page.tables["parity"].rows for c in row}
 
     def test_a_backend_that_broke_is_no_agreement(self, tmp_path: Path) -> None:
         folder = write_folder(tmp_path, one=True)
         told = json.loads((folder / "models.json").read_text())["models"][0]["backends"]
-        told["reference"] |= {"status": "failed", "parity": "none", "reason": "ZeroDivisionError: division by zero"}
+        told["engine"] |= {"status": "failed", "parity": "none", "reason": "ZeroDivisionError: division by zero"}
         page = page_of(changed(folder, {"backends": told}, 0))
         assert page.claims[0].mark == "bad"
-        assert "reference broke: ZeroDivisionError" in page.claims[0].text
+        assert "engine broke: ZeroDivisionError" in page.claims[0].text
 
     def test_one_backend_alone_proves_nothing(self, tmp_path: Path) -> None:
         folder = write_folder(tmp_path, one=True)
         told = json.loads((folder / "models.json").read_text())["models"][0]["backends"]
-        page = page_of(changed(folder, {"backends": {"engine": told["engine"]}}, 0))
+        page = page_of(changed(folder, {"backends": {"reference": told["reference"]}}, 0))
         assert (page.claims[0].mark, page.claims[0].title) == ("open", "Nothing compared")
 
     def test_what_is_equal_and_not_asserted_is_not_called_exact(self, tmp_path: Path) -> None:
         folder = write_folder(tmp_path, one=True)
         told = json.loads((folder / "models.json").read_text())["models"][0]["backends"]
-        told["reference"]["parity"] = "equal"
+        told["engine"]["parity"] = "equal"
         page = page_of(changed(folder, {"backends": told}, 0))
         assert "reported, not asserted" in page.claims[0].text
         assert "bit for bit" not in page.claims[0].text
@@ -120,15 +119,17 @@ class TestClaims:
         )
 
     def test_energy_is_never_one_bare_number(self, several: Path) -> None:
-        text = claim(page_of(several), "energy").text
-        assert re.search(r"float 4\.\d+ µJ \(2\.\d+ µJ to \d\.?\d* µJ\)", text)
-        assert "Estimates from published figures, not measurements." in text
-
-    def test_static_energy_stands_beside_the_dynamic(self, several: Path) -> None:
-        models = read_sources([several], lambda _: (None, None)).models
-        said = claims.energy(models, ("loihi",))
-        assert said is not None
-        assert ", beside 401 nJ static and host" in said.text
+        told = {m["name"]: m["energy"] for m in json.loads((several / "models.json").read_text())["models"]}
+        said = claim(page_of(several), "energy")
+        low, value, high = (
+            numbers.si(told["integer"]["digital45"]["dynamic"][key], "J") for key in ("low", "value", "high")
+        )
+        assert low != value
+        assert f"integer {value} ({low} to {high})" in said.text
+        assert "Estimates from published figures, not measurements." in said.text
+        beside = sum(told["integer"]["loihi"]["parts"][part]["value"] for part in ("static", "host"))
+        assert said.details[0].startswith("On loihi: integer ")
+        assert said.details[0].endswith(f", beside {numbers.si(beside, 'J')} static and host.")
 
     @pytest.mark.parametrize(
         ("right", "n", "low", "high"), [(0, 10, 0.0, 0.2775), (8, 10, 0.4902, 0.9433), (50, 50, 0.9287, 1.0)]
@@ -144,7 +145,7 @@ class TestClaims:
 class TestActivity:
     def test_cv_is_elephants(self, recorded: tuple[Graph, Recording]) -> None:
         _, r = recorded
-        found = activity.cv(r, "lif")
+        found = cv(r, "lif")
         e, compared = r.spikes["lif"], 0
         for unit in range(r.sizes["lif"]):
             trains = [np.sort(e.step[(e.unit == unit) & (e.sample == k)]) for k in range(r.batch)]
@@ -327,7 +328,7 @@ class TestRead:
         recordings.save(one_neuron([]), tmp_path / "empty.h5")
         page = page_of(tmp_path / "empty.h5")
         assert "outside the band of 10 to 20 Hz: empty 0 Hz" in claim(page, "activity").text
-        assert "1 of 1 neurons of empty never spiked" in claim(page, "activity").text
+        assert "Silent in the recorded samples: 1 of 1 neurons of empty." in claim(page, "activity").text
         assert "<html" in render(page)
 
     def test_a_graph_alone_has_done_nothing(self, tmp_path: Path) -> None:
@@ -430,9 +431,9 @@ class TestRest:
     def test_measurements_have_a_table_of_their_own(self, several: Path, tmp_path: Path, counted: bool) -> None:
         page = page_of(several, write_measured(tmp_path / "m", counted=counted))
         titles = {name: {c.title for c in t.columns} for name, t in page.tables.items()}
-        assert "energy a sample" in titles["measured"]
+        assert "energy above idle" in titles["measured"]
         assert not titles["measured"] & {"dynamic", "synaptic", "static"}
-        cell = page.tables["measured"].rows[0][5]
+        cell = page.tables["measured"].rows[0][6]
         assert (cell.text, cell.value) == (("40 mJ", 0.04) if counted else ("no counter", None))
 
     def test_json_cannot_end_its_element(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neuro.metrics import intervals_ms, neuron_populations
+from neuro.metrics import cv, intervals_ms, neuron_populations
 from neuro.recording import Recording
 
 BAND_HZ = (10.0, 20.0)
@@ -81,24 +81,6 @@ def rates_hz(recording: Recording, population: str) -> NDArray[np.float64]:
     return n / seconds if seconds else np.zeros(len(n))
 
 
-def cv(recording: Recording, population: str) -> NDArray[np.float64]:
-    """Return the coefficient of variation of each neuron's intervals, (size,): their standard deviation over their mean.
-
-    All samples' intervals of a neuron together; NaN with fewer than two. The deviation is that of the population (divisor n), as
-    `elephant.statistics.cv` has it.
-    """
-    e = recording.spikes[population]
-    order = np.lexsort((e.step, e.unit, e.sample))
-    sample, unit, step = e.sample[order], e.unit[order], e.step[order].astype(np.float64)
-    same = (np.diff(sample) == 0) & (np.diff(unit) == 0)
-    interval, owner, size = np.diff(step)[same], unit[1:][same], recording.sizes[population]
-    n = np.bincount(owner, minlength=size)
-    enough = np.maximum(n, 1)
-    mean = np.bincount(owner, interval, minlength=size) / enough
-    deviation = np.sqrt(np.bincount(owner, (interval - mean[owner]) ** 2, minlength=size) / enough)
-    return np.where(n >= 2, deviation / np.where(mean > 0, mean, 1.0), np.nan)
-
-
 def _bars(values: dict[str, NDArray[np.float64]], edges: NDArray[np.float64]) -> Bars:
     inside = {name: np.clip(x, edges[0], edges[-1]) for name, x in values.items()}
     return Bars(edges=edges.tolist(), counts={n: np.histogram(x, edges)[0].tolist() for n, x in inside.items()})
@@ -111,10 +93,11 @@ def _rate_edges(rates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval_edges(intervals: NDArray[np.float64], dt_ms: float) -> NDArray[np.float64]:
-    """Return edges that grow by a tenth of a decade, between the multiples of dt that intervals are."""
-    most = max(float(intervals.max(initial=0.0)), 100 * dt_ms) / dt_ms
-    steps = np.unique(np.floor(10 ** np.arange(0, np.log10(most) + 0.2, 0.1)))
-    return (steps - 0.5) * dt_ms
+    """Return edges that grow by a tenth of a decade where that is a step or more, between the multiples of dt that intervals are."""
+    most, steps = max(float(intervals.max(initial=0.0)) / dt_ms, 100.0), [1]
+    while steps[-1] <= most:
+        steps.append(max(steps[-1] + 1, round(steps[-1] * 10**0.1)))
+    return (np.array(steps) - 0.5) * dt_ms
 
 
 def _cv_edges(known: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neuro.report.page import activity, claims, connectivity, sample, tables
+from neuro.report.page import activity, claims, connectivity, sample, tables, verdict
 from neuro.report.page.activity import BAND_HZ, Activity
 from neuro.report.page.connectivity import Connectivity
 from neuro.report.page.document import Claim, Fact, Page, Table
@@ -50,6 +50,7 @@ def assemble(sources: Sources, written_by: str = "") -> Page:
         sections=sections,
         tables=found_tables,
         facts=(*_facts(sources), *((Fact(name="page written by", text=written_by),) if written_by else ())),
+        sources=_sources(sources.models),
         figures=figures,
     )
 
@@ -95,15 +96,15 @@ def _networks(sources: Sources) -> dict[str, Connectivity]:
         if graphs:
             found[run.name] = connectivity.prepare(graphs)
     for m in sources.models:
-        if m.graph is not None and m.name not in found:
-            found[m.name] = connectivity.prepare({"": m.graph})
+        if m.graph is not None:
+            found[m.name if m.name not in found else f"{m.name} (model)"] = connectivity.prepare({"": m.graph})
     return found
 
 
 def _claims(sources: Sources, active: dict[str, Activity], networks: dict[str, Connectivity]) -> tuple[Claim, ...]:
     models, devices = sources.models, sources.comparison.devices if sources.comparison else ()
     found = [
-        claims.parity(models),
+        verdict.parity(models),
         claims.accuracy(models),
         claims.rates(models, active),
         claims.energy(models, devices),
@@ -195,6 +196,15 @@ def _confusion(a: Answers) -> dict[str, Any]:
     matrix = np.zeros((a.n_classes, a.n_classes), dtype=np.int64)
     np.add.at(matrix, (np.array(a.labels), np.array(a.predictions)), 1)
     return {"n_classes": a.n_classes, "matrix": matrix.tolist()}
+
+
+def _sources(models: tuple[Model, ...]) -> dict[str, tuple[str, ...]]:
+    """Return what the estimates say of themselves, by device, each note once."""
+    found: dict[str, dict[str, None]] = {}
+    for m in models:
+        for device, e in m.energy.items():
+            found.setdefault(device, {}).update(dict.fromkeys(e.notes))
+    return {device: tuple(notes) for device, notes in found.items() if notes}
 
 
 def _facts(sources: Sources) -> tuple[Fact, ...]:

@@ -1,4 +1,4 @@
-"""Say in sentences what was found: the verdict that stands first in the page, each sentence with where its evidence is."""
+"""Say in sentences what was found, each with where its evidence is."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from neuro.report.page.activity import BAND_HZ, Activity
 from neuro.report.page.connectivity import Connectivity
 from neuro.report.page.document import Claim
 from neuro.report.page.measured import Measured
-from neuro.report.page.models import STANDING_PARTS, Model, Result
+from neuro.report.page.models import STANDING_PARTS, Model
 from neuro.report.page.numbers import listed, percent, plural, ranged, si, significant
 from neuro.report.page.sweep import Sweep
 from neuro.report.page.training import Training
 
-_AGREE = ("exact", "equal")
-_Found = list[tuple[Model, str, Result]]
+_MOST = 6
+"""Models that one sentence names."""
 
 
 def interval(n_right: int, n: int) -> tuple[float, float] | None:
@@ -26,83 +26,6 @@ def interval(n_right: int, n: int) -> tuple[float, float] | None:
     p, q = n_right / n, z * z / n
     middle, half = p + q / 2, z * math.sqrt(p * (1 - p) / n + q / (4 * n))
     return max(0.0, (middle - half) / (1 + q)), min(1.0, (middle + half) / (1 + q))
-
-
-def parity(models: tuple[Model, ...]) -> Claim | None:
-    """Say whether every backend ran the same network; None without any that ran."""
-    pairs = [(m, name, r) for m in models for name, r in m.backends.items()]
-    if not pairs:
-        return None
-    differ = [x for x in pairs if x[2].parity == "differs"]
-    broke = [x for x in pairs if x[2].status == "failed"]
-    absent = [x for x in pairs if x[2].status == "unavailable"]
-    agree = [x for x in pairs if x[2].parity in _AGREE]
-    details = (
-        *(f"{_on(m, name, models)}: {r.text or r.reason}" for m, name, r in (*differ, *broke)),
-        *_absences(absent),
-    )
-    if differ or broke:
-        return Claim(
-            mark="bad",
-            title="Not the same network",
-            text=_unequal(differ, broke, models),
-            section="parity",
-            details=details,
-        )
-    if not agree:
-        text = "Each model ran on one backend, so there is nothing to hold it to. Compare two or more backends to know."
-        return Claim(mark="open", title="Nothing compared", text=text, section="parity", details=details)
-    names = list(
-        dict.fromkeys(
-            n for m in models for n, r in m.backends.items() if r.parity in (*_AGREE, "base") and _compared(m)
-        )
-    )
-    asserted = all(r.parity == "exact" for _, _, r in agree)
-    sure = (
-        "agree bit for bit in every spike and every state"
-        if asserted
-        else "agree in every spike and every state that both hold"
-    )
-    of = "" if len(models) == 1 else f" for {plural(len({m.name for m, _, _ in agree}), 'model')}"
-    text = (
-        f"{listed(names)} {sure} they recorded{of}."
-        if asserted
-        else f"{listed(names)} {sure}{of}; reported, not asserted, since a backend or graph is not exact."
-    )
-    if absent:
-        text += f" Not run: {listed(sorted({name for _, name, _ in absent}))}."
-    return Claim(
-        mark="good",
-        title="The same network on every backend" if not absent else "The same network wherever it ran",
-        text=text,
-        section="parity",
-        details=details,
-    )
-
-
-def _absences(absent: _Found) -> tuple[str, ...]:
-    """Return why backends did not run, each reason once."""
-    return tuple(dict.fromkeys(f"{name}: {r.reason}" for _, name, r in absent))
-
-
-def _compared(model: Model) -> bool:
-    return any(r.parity in _AGREE for r in model.backends.values())
-
-
-def _on(model: Model, backend: str, models: tuple[Model, ...]) -> str:
-    return backend if len(models) == 1 else f"{model.name} on {backend}"
-
-
-def _unequal(differ: _Found, broke: _Found, models: tuple[Model, ...]) -> str:
-    parts = []
-    if differ:
-        base = next((n for n, r in differ[0][0].backends.items() if r.parity == "base"), "the base")
-        parts.append(
-            f"{listed([_on(m, n, models) for m, n, _ in differ])} {'parts' if len(differ) == 1 else 'part'} from {base}: {differ[0][2].text}."
-        )
-    if broke:
-        parts.append(f"{listed([_on(m, n, models) for m, n, _ in broke])} broke: {broke[0][2].reason}")
-    return " ".join(parts)
 
 
 def accuracy(models: tuple[Model, ...]) -> Claim | None:
@@ -144,28 +67,40 @@ def rates(models: tuple[Model, ...], measured: Mapping[str, Activity]) -> Claim 
     said = ", ".join(f"{m.name} {significant(m.mean_rate_hz)} Hz" for m in spiking[:4])
     where = "in" if len(inside) == len(spiking) else "outside" if not inside else f"{len(inside)} of {len(spiking)} in"
     text = f"Mean rates, {where} the band of {low:g} to {high:g} Hz: {said}."
-    silent = [
-        f"{a.n_silent} of {a.n_neurons} neurons of {name} never spiked" for name, a in measured.items() if a.n_silent
-    ]
+    silent = [f"{a.n_silent} of {a.n_neurons} neurons of {name}" for name, a in measured.items() if a.n_silent]
     if silent:
-        text += f" {listed(silent[:3])} in the recorded samples."
+        text += f" Silent in the recorded samples: {listed(silent[:4])}."
     return Claim(mark="plain", title="Activity", text=text, section="activity")
 
 
 def energy(models: tuple[Model, ...], devices: tuple[str, ...]) -> Claim | None:
-    """Say what an inference costs, as an estimate in parts, on the device that prices most of the models."""
+    """Say what an inference costs, as an estimate in parts: on the device that prices most of the models, then on others."""
     priced = {d: [m for m in models if d in m.energy and m.energy[d].dynamic is not None] for d in devices}
     if not any(priced.values()):
         return None
     device = max(priced, key=lambda d: len(priced[d]))
-    said = []
-    for m in sorted(priced[device], key=lambda m: m.energy[device].dynamic.value or 0.0)[:3]:  # type: ignore[union-attr]
-        part, standing = m.energy[device].dynamic, sum(m.energy[device].energy(p) or 0.0 for p in STANDING_PARTS)
+    others = [d for d in devices if d != device and any(_standing(m, d) for m in priced[d])]
+    text = f"On {device}, what an inference does takes: {_costs(priced[device], device)}. Estimates from published figures, not measurements."
+    details = tuple(f"On {d}: {_costs(priced[d], d)}." for d in others[:3])
+    return Claim(mark="plain", title="Energy", text=text, section="energy", details=details)
+
+
+def _standing(m: Model, device: str) -> float:
+    return sum(m.energy[device].energy(part) or 0.0 for part in STANDING_PARTS)
+
+
+def _costs(found: list[Model], device: str) -> str:
+    """Return what models cost on a device, cheapest first: dynamic with its range, and beside it what is drawn anyway."""
+    beside = {m.name: f"{si(_standing(m, device), 'J')} static and host" if _standing(m, device) else "" for m in found}
+    alike, said = len(set(beside.values())) == 1 and len(found) > 1, []
+    for m in found:
+        part = m.energy[device].dynamic
         assert part is not None
-        beside = f", beside {si(standing, 'J')} static and host" if standing else ""
-        said.append(f"{m.name} {ranged(part.low, part.value, part.high, 'J')}{beside}")
-    text = f"On {device}, what an inference does takes: {'; '.join(said)}. Estimates from published figures, not measurements."
-    return Claim(mark="plain", title="Energy", text=text, section="energy")
+        mine = f", beside {beside[m.name]}" if beside[m.name] and not alike else ""
+        said.append((part.value or 0.0, f"{m.name} {ranged(part.low, part.value, part.high, 'J')}{mine}"))
+    more = f"; {len(said) - _MOST} more below" if len(said) > _MOST else ""
+    each = f"; each beside {beside[found[0].name]}" if alike and beside[found[0].name] else ""
+    return "; ".join(text for _, text in sorted(said)[:_MOST]) + more + each
 
 
 def sweep(found: Sweep) -> Claim:
@@ -197,10 +132,12 @@ def training(run: Training, change: Connectivity | None) -> Claim:
 
 def measured(found: Measured) -> Claim:
     """Say what this machine's counters gave."""
-    each = found.seconds.median / max(found.n_samples, 1)
-    on = f" on {found.backend}" if found.backend else ""
-    if found.joules is None:
-        text = f"{found.model}{on}: {si(each, 's')} a sample; no energy counter was at hand ({'; '.join(found.absent) or 'none named'})."
+    what = f"{found.model} on {found.backend}: {si(found.seconds.median, 's')} an inference"
+    if not found.drawn:
+        text = f"{what}; no energy counter was at hand ({'; '.join(found.absent) or 'none named'})."
         return Claim(mark="open", title="Measured", text=text, section="measured")
-    text = f"{found.model}{on}: {si(each, 's')} and {si(found.joules.median / max(found.n_samples, 1), 'J')} a sample above idle, by {listed(list(found.meters))}."
-    return Claim(mark="plain", title="Measured", text=text, section="measured")
+    said = [
+        f"{si(d.net.median, 'J')} above idle by {d.meter}" if d.above_idle else f"no more than idle by {d.meter}"
+        for d in found.drawn
+    ]
+    return Claim(mark="plain", title="Measured", text=f"{what}, {listed(said)}.", section="measured")

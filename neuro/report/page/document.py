@@ -82,7 +82,8 @@ class Fact:
 class Page:
     """A whole page.
 
-    sections: ids and titles of the parts that this page has. tables: by id. figures: what the scripts draw, JSON.
+    sections: ids and titles of the parts that this page has. tables: by id. sources: by device, what its figures rest on. figures: what the scripts draw,
+    JSON.
     """
 
     title: str
@@ -92,4 +93,5 @@ class Page:
     sections: tuple[tuple[str, str], ...]
     tables: Mapping[str, Table]
     facts: tuple[Fact, ...]
+    sources: Mapping[str, tuple[str, ...]]
     figures: Mapping[str, Any] = field(repr=False)

@@ -12,7 +12,7 @@ FILE = "measured.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Median, least and most of repetitions."""
+    """Median, least and most of the repetitions."""
 
     median: float
     low: float
@@ -20,53 +20,66 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What one meter gave, joules an inference. net: above the idle draw; above_idle: whether it is large enough to be told from it."""
+
+    meter: str
+    covers: str
+    net: Spread
+    gross: Spread
+    idle_w: float | None
+    above_idle: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One measurement. seconds: of one repetition; joules: the same, above idle, None where no counter is. absent: why not."""
+    """One measurement. seconds: an inference. drawn: by meter, none where no counter could be read. absent: which, and why not."""
 
     path: Path
     model: str
     backend: str
     machine: str
-    meters: tuple[str, ...]
+    drawn: tuple[Drawn, ...]
     absent: tuple[str, ...]
     n_samples: int
+    batch: int
     repeats: int
     seconds: Spread
-    joules: Spread | None
-    idle_w: float | None
+    left_out: tuple[str, ...]
     command: str
 
 
 def read_measured(path: Path) -> Measured:
     """Read a measurement. Raises DataError if it is damaged."""
     given = read(path, "neuro-measured")
-    machine = given.value.get("machine", "")
+    meters = {m.text("name"): m for m in given.each("meters")}
     return Measured(
         path=path,
-        model=given.text("model"),
-        backend=given.text("backend", ""),
-        machine=machine if isinstance(machine, str) else ", ".join(f"{k} {v}" for k, v in dict(machine).items()),
-        meters=tuple(_word(x) for x in given.entries("meters")),
-        absent=tuple(_word(x) for x in given.entries("absent")),
+        model=given.inner("model").text("name"),
+        backend=given.text("backend"),
+        machine=", ".join(f"{key} {value}" for key, value in given.inner("machine").value.items()),
+        drawn=tuple(_drawn(name, m, given) for name, m in meters.items()),
+        absent=tuple(": ".join(str(x) for x in a.value.values()) for a in given.each("absent")),
         n_samples=given.whole("n_samples"),
+        batch=given.whole("batch"),
         repeats=given.whole("repeats"),
-        seconds=_spread(given.inner("seconds")),
-        joules=_spread(given.inner("joules")) if "joules" in given else None,
-        idle_w=given.maybe("idle_w"),
+        seconds=_spread(given.inner("seconds_per_inference")),
+        left_out=given.texts("left_out"),
         command=given.text("command", ""),
+    )
+
+
+def _drawn(name: str, meter: Fields, given: Fields) -> Drawn:
+    joules = given.inner("joules").inner(name)
+    return Drawn(
+        meter=name,
+        covers=meter.text("covers", ""),
+        net=_spread(joules.inner("net_per_inference")),
+        gross=_spread(joules.inner("gross_per_inference")),
+        idle_w=given.inner("idle_w").maybe(name),
+        above_idle=joules.value.get("above_idle") is True,
     )
 
 
 def _spread(entry: Fields) -> Spread:
     return Spread(median=entry.number("median"), low=entry.number("low"), high=entry.number("high"))
-
-
-def _word(value: object) -> str:
-    """Return a meter, or an absent one and why, as text."""
-    return (
-        value
-        if isinstance(value, str)
-        else ": ".join(str(x) for x in value.values())
-        if isinstance(value, dict)
-        else str(value)
-    )

@@ -8,10 +8,11 @@ from neuro.metrics.energy import PARTS
 from neuro.report.page.activity import Activity
 from neuro.report.page.claims import interval
 from neuro.report.page.document import Cell, Column, Mark, Table, cell, figure
-from neuro.report.page.measured import Measured, Spread
+from neuro.report.page.measured import Drawn, Measured, Spread
 from neuro.report.page.models import Estimate, Model, Part, Result
 from neuro.report.page.numbers import NONE, count, percent, si, significant, size, span
 from neuro.report.page.sweep import Sweep
+from neuro.report.page.verdict import compared
 
 _PARITY: dict[str, tuple[str, Mark]] = {
     "base": ("base", "plain"),
@@ -88,7 +89,7 @@ def parity(found: tuple[Model, ...]) -> Table:
         Column(title="model", number=False),
         Column(title="backend", number=False),
         Column(title="verdict", number=False),
-        Column(title="what was held against what", number=False),
+        Column(title="held against the base", number=False),
         Column(title="wall time", unit="s"),
         Column(title="versions", number=False),
     )
@@ -100,10 +101,13 @@ def _result(m: Model, name: str, r: Result) -> tuple[Cell, ...]:
     text, mark = _PARITY.get(r.parity, (r.parity or r.status, "open"))
     if r.status != "ok":
         text, mark = r.status, "bad" if r.status == "failed" else "open"
-    said = r.reason or (r.text if r.text != text else "")
+    held = compared(r)
+    said = r.reason or (
+        f"{held[0]:,} spikes, {held[1]:,} states, {held[2]:,} samples" if held else r.text if r.text != text else ""
+    )
     versions = ", ".join(f"{k} {v}" for k, v in r.versions.items())
     took = r.wall_time_s if r.status == "ok" else None
-    return (cell(m.name), cell(name), cell(text, mark), cell(said), figure(took, significant(took)), cell(versions))
+    return (cell(m.name), cell(name), cell(text, mark), cell(said), figure(took, si(took, "s")), cell(versions))
 
 
 def activity(found: Mapping[str, Activity]) -> Table:
@@ -148,7 +152,6 @@ def energy(found: tuple[Model, ...], step_time_s: float | None) -> Table:
         "Estimates: counts of this run times published figures, joules an inference, below each the range that the sources allow. Dynamic is "
         "synaptic + neuron + routing + learning; EDP is dynamic and static energy times latency.",
         *((f"A step is stated to take {si(step_time_s, 's')} on a device that has steps.",) if step_time_s else ()),
-        *dict.fromkeys(note for m in found for e in m.energy.values() for note in e.notes),
     )
     return Table(id="table-energy", name="energy", caption="Energy in parts", columns=columns, rows=rows, notes=notes)
 
@@ -220,34 +223,48 @@ def _setting(text: str) -> Cell:
 
 
 def measured(found: tuple[Measured, ...]) -> Table:
-    """Return one row a measurement, never in a table of estimates."""
+    """Return one row a measurement and meter, never in a table of estimates."""
     columns = (
         Column(title="model", number=False),
         Column(title="backend", number=False),
-        *(c for name, unit in (("time a sample", "s"), ("energy a sample", "J")) for c in _ranges(name, unit)),
+        *_ranges("time an inference", "s"),
+        Column(title="meter", number=False),
+        *_ranges("energy above idle", "J"),
+        *_ranges("energy in all", "J"),
         Column(title="idle", unit="W"),
         Column(title="samples"),
         Column(title="repetitions"),
-        Column(title="meters", number=False),
         Column(title="not measured", number=False),
-        Column(title="machine", number=False),
     )
-    rows = tuple(
-        (
-            cell(m.model), cell(m.backend), *_spread(m.seconds, m.n_samples, "s"), *_spread(m.joules, m.n_samples, "J"),
-            figure(m.idle_w, si(m.idle_w, "W")), figure(m.n_samples, count(m.n_samples)), figure(m.repeats, count(m.repeats)),
-            cell(", ".join(m.meters)), cell("; ".join(m.absent)), cell(m.machine),
-        )
-        for m in found
-    )  # fmt: skip
+    rows = tuple(_measurement(m, drawn) for m in found for drawn in m.drawn or (None,))
     notes = (
-        "Read from this machine's own counters, above its idle draw: median of the repetitions, below it least and most.",
+        "Measured on this machine, which is not what the estimates are of: median of the repetitions, below it least and most. Energy is that "
+        "of an inference, as the meter's counters gave it; above idle is what remains without the idle draw.",
+        *dict.fromkeys(f"{m.model}: {text}" for m in found for text in m.left_out),
     )
     return Table(id="table-measured", name="measured", caption="", columns=columns, rows=rows, notes=notes)
 
 
-def _spread(spread: Spread | None, n_samples: int, unit: str) -> tuple[Cell, ...]:
-    if spread is None:
-        return (Cell("no counter", None, "open"), Cell(""), Cell(""))
-    n = max(n_samples, 1)
-    return _part(Part(status="priced", low=spread.low / n, value=spread.median / n, high=spread.high / n), unit)
+def _measurement(m: Measured, drawn: Drawn | None) -> tuple[Cell, ...]:
+    missing = (Cell("no counter", None, "open"), Cell(""), Cell(""))
+    return (
+        cell(m.model),
+        cell(m.backend),
+        *_spread(m.seconds, "s"),
+        *((cell(""), *missing, *missing, Cell(NONE)) if drawn is None else _meter(drawn)),
+        figure(m.n_samples, count(m.n_samples)),
+        figure(m.repeats, count(m.repeats)),
+        cell("; ".join(m.absent)),
+    )
+
+
+def _meter(drawn: Drawn) -> tuple[Cell, ...]:
+    named = f"{drawn.meter} ({drawn.covers})" if drawn.covers else drawn.meter
+    net = _spread(drawn.net, "J")
+    if not drawn.above_idle:
+        net = (Cell("within idle", None, "open"), *net[1:])
+    return (cell(named), *net, *_spread(drawn.gross, "J"), figure(drawn.idle_w, si(drawn.idle_w, "W")))
+
+
+def _spread(spread: Spread, unit: str) -> tuple[Cell, ...]:
+    return _part(Part(status="priced", low=spread.low, value=spread.median, high=spread.high), unit)

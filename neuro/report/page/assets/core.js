@@ -70,7 +70,7 @@ const neuro = (() => {
   // A group of radio buttons, or a list where there are many; one name alone needs no choice.
   function choice(host, name, options, chosen, choose) {
     if (!host || options.length < 2) return;
-    if (options.length > 5 || options.join("").length > (narrow() ? 34 : 60)) {
+    if (options.length > 8 || options.join("").length + 4 * options.length > (narrow() ? 36 : 92)) {
       const select = el("select", { "aria-label": name }, ...options.map((o, k) => el("option", { value: String(k) }, short(o, 60))));
       select.value = String(chosen);
       select.addEventListener("change", () => choose(Number(select.value)));

@@ -52,30 +52,42 @@ neuro.energy = (() => {
     neuro.legend("standing-legend", used.map((p) => [p, c[p] ?? ink().grey]));
     if (used.length) data.push(whiskers(models, (m) => sum(m, energy.standing)));
     const note = { xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false, text: "no figure is published", font: { size: 13, color: ink().quiet } };
-    return { data, layout: layout(height(38), { barmode: "stack", xaxis: axis({ ...joules, title: titled("energy an inference"), visible: used.length > 0 }), yaxis: { ...names(), visible: used.length > 0 },
+    return { data, layout: layout(used.length ? height(38) : 90, { barmode: "stack", xaxis: axis({ ...joules, title: titled("energy an inference"), visible: used.length > 0 }), yaxis: { ...names(), visible: used.length > 0 },
       margin: { l: 8, r: 16, t: 4, b: 40 }, annotations: used.length ? blanks() : [note] }) };
   }
 
   function spread() {
     const models = priced().filter((m) => m.spread), c = ink(), at = row;
+    const share = (m, q) => (m.spread[2] > 0 ? m.spread[q] / m.spread[2] : null);
     const line = (pairs, width, colour) => ({ type: "scatter", mode: "lines", hoverinfo: "skip", line: { width, color: colour },
-      x: models.flatMap((m) => [m.spread[pairs[0]], m.spread[pairs[1]], null]), y: models.flatMap((m) => [at(m), at(m), null]) });
-    const median = { type: "scatter", mode: "markers", x: models.map((m) => m.spread[2]), y: models.map(at), marker: { symbol: "line-ns", size: 16, line: { width: 2.5, color: c.ink } },
+      x: models.flatMap((m) => [share(m, pairs[0]), share(m, pairs[1]), null]), y: models.flatMap((m) => [at(m), at(m), null]) });
+    const median = { type: "scatter", mode: "markers", x: models.map((m) => share(m, 2)), y: models.map(at), marker: { symbol: "line-ns", size: 16, line: { width: 2.5, color: c.ink } },
       customdata: models.map((m) => m.spread.map((x) => si(x, "J"))), hovertemplate: "median %{customdata[2]}<br>middle half %{customdata[1]} to %{customdata[3]}<br>all %{customdata[0]} to %{customdata[4]}<extra></extra>" };
     return { data: [line([0, 4], 1.4, c.quiet), line([1, 3], 12, c.series[5]), median],
-      layout: layout(height(30), { xaxis: axis({ ...joules, title: titled("dynamic energy of a sample") }), yaxis: names(), margin: { l: 8, r: 16, t: 4, b: 40 }, annotations: blanks() }) };
+      layout: layout(height(30), { xaxis: axis({ tickformat: ".0%", nticks: 8, title: titled("dynamic energy of a sample, of the median") }), yaxis: names(), margin: { l: 8, r: 16, t: 4, b: 40 }, annotations: []  }) };
   }
 
   function caption() {
     const told = priced().map((m) => [m, sum(m, energy.standing).value]).filter(([, s]) => s > 0);
-    if (!told.length) return "Static power of this device is not published, or it has none that an inference could be charged with.";
+    const first = priced()[0];
+    if (!told.length) return first ? energy.standing.map((p) => `${p}: ${first.parts[p]?.status ?? "not estimated"}`).join("; ") + "." : "";
     const ratios = told.filter(([m]) => m.dynamic.value > 0).map(([m, s]) => s / m.dynamic.value), [least, most] = [Math.min(...ratios), Math.max(...ratios)];
     const x = (r) => Number(r.toPrecision(r < 10 ? 2 : 3)).toLocaleString("en");
     return !ratios.length ? "" : `${x(least) === x(most) ? x(least) : `${x(least)} to ${x(most)}`} times the dynamic part: mind the scales.`;
   }
 
+  // The table shows the chosen device; its CSV holds all.
+  function table() {
+    const figure = document.getElementById("table-energy"), name = energy.devices[device].name;
+    for (const row of figure.querySelectorAll("tbody tr")) row.hidden = row.cells[1].dataset.value !== name;
+    figure.classList.add("one-device");
+    figure.querySelector("h3").replaceChildren("Energy in parts on ", neuro.el("bdi", {}, name));
+    figure.querySelector(".csv").replaceChildren("Download CSV of all devices");
+  }
+
   function show(k) {
     device = k;
+    table();
     draw("dynamic", dynamic);
     draw("standing", standing);
     const has = priced().some((m) => m.spread);

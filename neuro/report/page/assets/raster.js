@@ -31,8 +31,8 @@ neuro.raster = (() => {
   }
 
   function spikes(at, k, isInput, dt) {
-    const { lane, offset } = at, x = [], y = [], unit = [];
-    const half = lane.units ? 0.45 * (lane.units[1] ?? 1) : 0.45;
+    const { lane, offset, pixels } = at, x = [], y = [], unit = [];
+    const half = Math.max(0.45 * (lane.units?.[1] ?? 1), 1.5 / pixels); // a spike is 3 pixels high or more
     for (let i = 0; i < lane.step.length; i++) {
       const t = lane.step[i] * dt, u = offset + lane.unit[i];
       x.push(t, t, null);
@@ -54,9 +54,10 @@ neuro.raster = (() => {
     const s = shown, c = ink(), dt = s.dt_ms, time = Array.from({ length: s.steps }, (_, t) => t * dt), found = [];
     for (const [isInput, lanes, title] of [[true, s.inputs, "inputs"], [false, s.neurons, "neurons"]]) {
       if (!lanes.length) continue;
-      const at = stacked(lanes), n = at.reduce((sum, a) => sum + a.lane.size, 0);
+      const at = stacked(lanes), n = at.reduce((sum, a) => sum + a.lane.size, 0), height = isInput ? tallest(n, 60, 120) : tallest(n, 150, 440);
+      at.forEach((a) => { a.pixels = height / n; });
       found.push({
-        title, height: isInput ? tallest(n, 60, 110) : tallest(n, 150, 380), traces: at.map((a, k) => spikes(a, k, isInput, dt)),
+        title, height, traces: at.map((a, k) => spikes(a, k, isInput, dt)),
         axis: {
           range: [n - 0.5, -0.5], showgrid: false, tickvals: at.map((a) => a.offset + (a.lane.size - 1) / 2),
           ticktext: at.map((a) => plain(neuro.short(a.lane.name, 9)) + `<br>${a.lane.size}`),
@@ -127,8 +128,11 @@ neuro.raster = (() => {
       if (panel.lanes) {
         for (const at of panel.lanes.slice(1)) l.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: "y" + id, y0: at.offset - 0.5, y1: at.offset - 0.5, line: { color: c.rule, width: 1 } });
         const mine = !panel.isInput && chosen && panel.lanes.find((a) => a.lane.name === chosen.name);
-        if (mine) l.shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, yref: "y" + id, y0: mine.offset + chosen.unit - 0.6,
-          y1: mine.offset + chosen.unit + 0.6, fillcolor: c.band, line: { color: c.quiet, width: 0.6 }, layer: "below" });
+        if (mine) {
+          const at = mine.offset + chosen.unit, half = Math.max(0.6, 3.5 / mine.pixels);
+          l.shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, yref: "y" + id, y0: at - half, y1: at + half, fillcolor: c.band, line: { width: 0 }, layer: "below" });
+          l.annotations.push({ xref: "paper", x: 0, xanchor: "right", yref: "y" + id, y: at, text: "▸", showarrow: false, font: { size: 13, color: c.ink } });
+        }
       }
       data.push(...panel.traces.map((t) => ({ ...t, xaxis: "x", yaxis: "y" + id })));
       y -= (panel.height + gap) / inner;
