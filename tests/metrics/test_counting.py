@@ -13,7 +13,8 @@ from neuro.backend.conformance import draw_stimulus, example, integer_example
 from neuro.errors import DataError
 from neuro.graph import AHP, Builder, CurrentInput, Graph, IntProjection
 from neuro.metrics import Workload, distribution, workload
-from neuro.recording import Recording
+from neuro.recording import Events, Recording
+from tests.metrics.equal import assert_same
 
 STEPS = 8
 
@@ -240,23 +241,19 @@ def test_groups_of_samples_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> Non
     split = workload(
         graph, [recording.select(*p) for p in parts], currents=[stimulus.select(*p).currents for p in parts]
     )
-    same(whole, split)
+    assert_same(whole, split)
     monkeypatch.setattr("neuro.metrics.updates._FLAGS_AT_ONCE", 400)
     monkeypatch.setattr("neuro.metrics.updates._ARRIVALS_AT_ONCE", 7)
-    same(whole, workload(graph, recording, currents=stimulus.currents))
+    assert_same(whole, workload(graph, recording, currents=stimulus.currents))
 
 
-def same(a: object, b: object) -> None:
-    """Assert that two workloads, or parts of them, are equal in every number."""
-    if isinstance(a, dict):
-        assert isinstance(b, dict) and list(a) == list(b)
-        for key in a:
-            same(a[key], b[key])
-    elif hasattr(a, "__dataclass_fields__"):
-        for field in a.__dataclass_fields__:
-            same(getattr(a, field), getattr(b, field))
-    else:
-        assert np.array_equal(a, b), (a, b)  # type: ignore[arg-type]
+def test_one_spike_more_is_another_workload() -> None:
+    graph = relays([0])
+    recording = engine(graph, {"in": [(0, 1, 0)]})
+    moved = replace(recording, spikes={**recording.spikes, "relay": Events(*(np.array([k]) for k in (0, 1, 1)))})
+    assert_same(workload(graph, recording), workload(graph, recording))
+    with pytest.raises(AssertionError):
+        assert_same(workload(graph, recording), workload(graph, moved))
 
 
 def test_learning_updates_are_spread_over_the_samples_of_their_run() -> None:
