@@ -30,6 +30,7 @@ ORDER = {
     "graph": _BASE,
     "tasks": _BASE,
     "_recipes": {"errors", "tasks"},
+    "measure": {"errors"},
     "recording": _RECORDING,
     "backend": _BACKEND,
     "engine": _ENGINE,
@@ -38,8 +39,8 @@ ORDER = {
     "recipe": _TRAIN | {"train", "_recipes"},
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
-    "report": _TRAIN | {"metrics"},
-    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", ""},
+    "report": _TRAIN | {"metrics", "deploy"},
+    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", "measure", ""},
     "": _BASE | {"graph", "recording", "backend", "deploy", "learning"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
@@ -55,6 +56,9 @@ HEAVY = (
     "sklearn",
     "matplotlib",
     "pandas",
+    "neo",
+    "elephant",
+    "pynvml",
     "brian2",
     "lava",
     "nengo",
