@@ -60,15 +60,16 @@ def _show(device: Device) -> None:
     typer.echo(f"{device.name}: {device.title}, {device.node}, {device.operating_point}")
     figures = device.figures()
     numbers: dict[str, int] = {}
-    for figure in figures.values():
-        numbers.setdefault(figure.source, len(numbers) + 1)
+    for source in (source for figure in figures.values() for source in figure.sources):
+        numbers.setdefault(source, len(numbers) + 1)
     width = max(map(len, figures))
     for place, figure in figures.items():
         where = ", ".join(
             x for x in (figure.node, figure.operating_point) if x not in (device.node, device.operating_point)
         )
+        cited = f"[{', '.join(str(numbers[source]) for source in figure.sources)}]"
         how = ", ".join(x for x in (figure.sure, figure.basis, where) if x)
-        typer.echo(f"  {place:<{width}}  {_value(figure):<24} {how} [{numbers[figure.source]}]")
+        typer.echo(f"  {place:<{width}}  {_value(figure):<24} {how} {cited}")
         if figure.note:
             typer.echo(f"  {'':<{width}}  {figure.note}")
     for part, (status, note) in device.without.items():

@@ -8,10 +8,11 @@ from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.energy import PARTS, Energy, Part, Range
 from neuro.metrics.estimate import estimate
+from neuro.metrics.neurobench import NeuroBench, neurobench, neurobench_dense
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
 from neuro.metrics.routing import Mesh, Placed
-from neuro.metrics.spikes import Activity, activity, intervals_ms, neuron_populations
+from neuro.metrics.spikes import Activity, activity, cv, intervals_ms, neuron_populations
 from neuro.metrics.workload import Operations, Routing, Updates, Workload
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Explanation",
     "Figure",
     "Mesh",
+    "NeuroBench",
     "Operations",
     "Parity",
     "Part",
@@ -40,6 +42,7 @@ __all__ = [
     "activity",
     "check_one_stimulus",
     "compare_recordings",
+    "cv",
     "dense_workload",
     "device",
     "devices",
@@ -50,6 +53,8 @@ __all__ = [
     "intervals_ms",
     "join_dense",
     "merge",
+    "neurobench",
+    "neurobench_dense",
     "neuron_populations",
     "refused",
     "workload",

@@ -29,7 +29,7 @@ class Figure:
     | field | meaning |
     | --- | --- |
     | value, low, high | in `unit`; low and high are the least and most that the sources allow, both the value if no range is published |
-    | source | who published it, and where it was read |
+    | sources | who published it, and where it was read |
     | sure | "verified": read in the source; "secondary": read in one that quotes it; "derived": computed from figures by the note |
     | basis | "measured", "simulated", "synthesis", "calibrated", "survey" or "design" |
     | node, operating_point | process and voltage |
@@ -40,12 +40,17 @@ class Figure:
     low: float
     high: float
     unit: str
-    source: str
+    sources: tuple[str, ...]
     sure: str
     basis: str
     node: str
     operating_point: str
     note: str = ""
+
+    @property
+    def source(self) -> str:
+        """Return all sources in one line."""
+        return "; ".join(self.sources)
 
     @property
     def si(self) -> Range:
@@ -194,7 +199,7 @@ def _figure(f: Mapping[str, Any], of: Mapping[str, Any], sources: Mapping[str, s
         low=float(f.get("low", f["value"])),
         high=float(f.get("high", f["value"])),
         unit=f["unit"],
-        source="; ".join(sources[key] for key in f["sources"]),
+        sources=tuple(sources[key] for key in f["sources"]),
         sure=f["sure"],
         basis=f["basis"],
         node=f.get("node", of["node"]),

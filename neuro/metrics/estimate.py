@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,12 @@ Samples = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class _Priced:
-    """Joules by sample, (samples,): low, value, high; and the figures that they came from."""
+    """Joules by sample, (samples,): low, value, high; and the figures that they came from, by name, those of counts that are 0 left out."""
 
     low: Samples
     value: Samples
     high: Samples
-    figures: tuple[Figure, ...]
+    figures: tuple[tuple[str, Figure], ...]
 
     @property
     def mean(self) -> Range:
@@ -53,7 +53,8 @@ def estimate(workload: Workload, device: str | Device, *, step_time_s: float | N
     dynamic = [found for part in DYNAMIC if (found := priced[part]) is not None]
     total = sum((p.mean for p in dynamic), Range(0.0, 0.0, 0.0))
     static = parts["static"]
-    figures = [f for found in priced.values() if found is not None for f in found.figures]
+    used = [f for found in priced.values() if found is not None for _, f in found.figures]
+    sources = dict.fromkeys(f"source: {source}" for f in used for source in f.sources)
     return Energy(
         device=chip.name,
         parts=parts,
@@ -62,7 +63,7 @@ def estimate(workload: Workload, device: str | Device, *, step_time_s: float | N
         step_time_s=step_s,
         latency_s=latency_s,
         edp=None if static.status == "not published" else (total + (static.energy or _NOTHING)) * latency_s,
-        notes=(*chip.notes, *_remarks(workload, chip, step_s), *dict.fromkeys(f"source: {f.source}" for f in figures)),
+        notes=(*chip.notes, *_remarks(workload, chip, step_s, parts), *sources),
     )
 
 
@@ -81,7 +82,7 @@ def _check(workload: Workload, chip: Device) -> None:
             f"{where}: {chip.title} runs spiking models alone (got kind '{workload.kind}'; need 'spiking'). "
             "Price dense models on digital45."
         )
-    if chip.needs_placement and (workload.routing is None or workload.n_cores == 0):
+    if chip.needs_placement and (workload.routing is None or min(workload.n_cores, workload.n_chips) < 1):
         raise UnsupportedError(
             f"{where}: no placement (got a workload without cores; need one, for routing and static power). "
             "Quantise the graph for the chip and place it: neuro quantize GRAPH --profile loihi1, neuro check."
@@ -111,16 +112,20 @@ def _price(part: str, workload: Workload, chip: Device, latency_s: float) -> _Pr
     found = []
     for name, figure in chip.price[part].items():
         counted = _COUNT[part, name](workload)
-        least = counted
+        least = None
         if (part, name) == ("synaptic", "event") and "operations_per_spike" in chip.limits:
-            counted = np.maximum(counted, _spikes(workload, inputs=True) * chip.limits["operations_per_spike"].value)
-        found.append(_times(least, counted, figure))
+            rows = _spikes(workload, inputs=True) * chip.limits["operations_per_spike"].value
+            least, counted = counted, np.maximum(counted, rows)
+        found.append(_times(counted, name, figure, least))
     return _add(found)
 
 
-def _times(least: Samples, counted: Samples, figure: Figure) -> _Priced:
+def _times(counted: Samples, name: str, figure: Figure, least: Samples | None = None) -> _Priced:
+    """Price a count by sample; least: the count that low stands for, where it is another."""
     joules = figure.si
-    return _Priced(least * joules.low, counted * joules.value, counted * joules.high, (figure,))
+    used = ((name, figure),) if counted.any() else ()
+    low = counted if least is None else least
+    return _Priced(low * joules.low, counted * joules.value, counted * joules.high, used)
 
 
 def _add(found: list[_Priced]) -> _Priced:
@@ -134,16 +139,15 @@ def _add(found: list[_Priced]) -> _Priced:
 
 def _operations(of: Operations, workload: Workload, chip: Device) -> _Priced:
     """Price arithmetic and words: mac is a multiplication and an addition; words come from the smallest memory that holds the model."""
-    prices = chip.operations[workload.semantics]
-    memory, nearest_one = memory_of(workload, chip), chip.memory[0]
-    counts: list[tuple[NDArray[np.int64], Figure]] = [
-        (of.mac + of.ac, prices["add"]),
-        (of.mac + of.mul, prices["multiply"]),
-    ]
-    found = [_times(n.astype(np.float64), n.astype(np.float64), figure) for n, figure in counts]
-    for n, used, near in ((of.read, memory.read, nearest_one.read), (of.write, memory.write, nearest_one.write)):
-        words = _times(n.astype(np.float64), n.astype(np.float64), used)
-        found.append(_Priced(np.minimum(words.low, n * near.si.low), words.value, words.high, words.figures))
+    prices, memory, small = chip.operations[workload.semantics], memory_of(workload, chip), chip.memory[0]
+    counts = {"add": of.mac + of.ac, "multiply": of.mac + of.mul}
+    found = [_times(n.astype(np.float64), name, prices[name]) for name, n in counts.items()]
+    for name, n, used, least in (
+        ("read", of.read, memory.read, small.read),
+        ("write", of.write, memory.write, small.write),
+    ):
+        words = _times(n.astype(np.float64), name, used)
+        found.append(replace(words, low=np.minimum(words.low, n * least.si.low)))
     return _add(found)
 
 
@@ -164,7 +168,7 @@ def _powered(part: str, workload: Workload, chip: Device, latency_s: float) -> _
         cores = figures["core"].si * workload.n_cores
         watts = Range(cores.low, cores.value, max(cores.high, chips.high))
     every = np.full(workload.n_samples, latency_s)
-    return _Priced(watts.low * every, watts.value * every, watts.high * every, tuple(figures.values()))
+    return _Priced(watts.low * every, watts.value * every, watts.high * every, tuple(figures.items()))
 
 
 def _part(part: str, priced: _Priced | None, workload: Workload, chip: Device, step_s: float) -> Part:
@@ -173,12 +177,16 @@ def _part(part: str, priced: _Priced | None, workload: Workload, chip: Device, s
     if priced is None:
         status, note = chip.without[part]
         return Part(status, note=note)
-    note = ", ".join(f"{_shown(f)} ({f.sure})" for f in dict.fromkeys(priced.figures))
+    note = ", ".join(f"{name} {_shown(f)} ({f.sure})" for name, f in priced.figures) or "nothing was counted"
     if part in ("static", "host"):
-        n = n_chips(workload, chip)
-        used = f"{workload.n_cores} cores on " if "core" in chip.price[part] else ""
-        note = f"{used}{n} chip{'s' * (n != 1)}, {workload.steps} steps of {step_s * 1e6:g} us: {note}"
+        cores = f"{_plural(workload.n_cores, 'core')} on " if "core" in chip.price[part] else ""
+        used = f"{cores}{_plural(n_chips(workload, chip), 'chip')}"
+        note = f"{used}, {workload.steps} steps of {step_s * 1e6:g} us: {note}"
     return Part("priced", priced.mean, note)
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _shown(figure: Figure) -> str:
@@ -186,9 +194,10 @@ def _shown(figure: Figure) -> str:
     return f"{figure.value:g}{span} {figure.unit}"
 
 
-def _remarks(workload: Workload, chip: Device, step_s: float) -> list[str]:
+def _remarks(workload: Workload, chip: Device, step_s: float, parts: dict[str, Part]) -> list[str]:
     """Say what of this workload the table does not price, or the chip could not do."""
-    found = []
+    missing = [part for part in DYNAMIC if parts[part].status == "not published"]
+    found = [f"dynamic is without {' and '.join(missing)}: not published"] if missing else []
     if workload.semantics == "float" and chip.prices == "spiking":
         found.append("a float graph, priced as if the chip held it: quantise it for what a chip can hold")
     fastest = chip.limits.get("fastest_step")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neuro.train.dense import DenseModel, dense_of_run, load_dense, save_dense
     from neuro.train.evaluation import Score, evaluate
     from neuro.train.export import ExportReport, load_run, read_run, to_graph
+    from neuro.train.inference import Inference
     from neuro.train.loop import FitResult, fit
     from neuro.train.lsnn import LSNN, Output
     from neuro.train.lstm import LSTMClassifier, RNNClassifier
@@ -32,6 +33,7 @@ __all__ = [
     "ExportReport",
     "FitResult",
     "Group",
+    "Inference",
     "LSTMClassifier",
     "Matrix",
     "ModelConfig",
@@ -74,6 +76,7 @@ _MODULE_OF = {
     "load_run": "export",
     "read_run": "export",
     "to_graph": "export",
+    "Inference": "inference",
     "FitResult": "loop",
     "fit": "loop",
     "Group": "parallel",

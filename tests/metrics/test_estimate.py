@@ -178,6 +178,17 @@ def test_messages_without_a_price_are_told() -> None:
     assert "20 messages from outside in all samples have no published price" in notes
 
 
+def test_parts_say_which_figures_they_rest_on() -> None:
+    parts = estimate(spiking(), "loihi").parts
+    assert parts["synaptic"].note == "event 23.6 [23.6..35.5] pJ (secondary)"
+    assert parts["static"].note.startswith(
+        "3 cores on 1 chip, 100 steps of 1000 us: core 0.8154 [0.2266..0.8154] mW (derived)"
+    )
+    still = estimate(spiking(routing=routing()), "loihi").parts["routing"]
+    assert (still.energy, still.note) == (Range(0.0, 0.0, 0.0), "nothing was counted")
+    assert "dynamic is without routing: not published" in estimate(spiking(), "spinnaker2").notes
+
+
 def test_sources_of_the_figures_used_are_told_once() -> None:
     found = [note for note in estimate(spiking(), "loihi").notes if note.startswith("source: ")]
     assert any("Davies et al. 2018" in note for note in found)
@@ -189,6 +200,7 @@ def test_sources_of_the_figures_used_are_told_once() -> None:
     ("work", "error", "message"),
     [
         (spiking(routing=None, n_cores=0), UnsupportedError, "energy on 'loihi': no placement .*need one, for routing and static"),
+        (spiking(n_chips=0), UnsupportedError, "energy on 'loihi': no placement"),
         (dense(), UnsupportedError, r"Intel Loihi runs spiking models alone \(got kind 'lstm'; need 'spiking'\). Price dense models on digital45"),
         (spiking(n_samples=0), DataError, r"nothing was run \(got 0 samples of 100 steps"),
         (spiking(steps=0), DataError, r"nothing was run \(got 2 samples of 0 steps"),
