@@ -19,7 +19,7 @@ class Subject:
 
     | field | meaning |
     | --- | --- |
-    | model | name, kind, sha256 ("" of a dense model that has none), path, n_right, n_decisions, nmse and the like |
+    | model | name, kind, semantics, sha256, path, n_right, n_decisions, accuracy, nmse |
     | backend, options | what ran it, and how |
     | task, split, n_samples, batch, steps, dt_ms | what it ran on |
     | command, versions, machine | how, with what and where |

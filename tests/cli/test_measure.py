@@ -79,7 +79,7 @@ def test_without_a_counter_time_alone_is_told_and_why(neuro: Neuro, graph: Path,
     assert data["seconds"]["median"] > 0
     assert [a["meter"] for a in data["absent"]] == ["rapl", "nvml"]
     assert data["model"]["sha256"] == library.load(graph).sha256
-    assert (data["model"]["name"], data["model"]["kind"], data["backend"]) == ("tiny", "spiking", "engine")
+    assert (data["model"]["name"], data["model"]["kind"], data["backend"]) == (graph.parent.name, "spiking", "engine")
     assert (data["n_samples"], data["batch"], data["repeats"]) == (7, 7, 2)
     assert data["versions"]["neuro"] == library.__version__
 
@@ -118,9 +118,19 @@ def test_dense_model_of_a_run_is_run_by_torch(neuro: Neuro, dense: Path, tmp_pat
     assert "on torch" in text
     task = make("digits", steps_per_pixel=1, cue_steps=8, decision_steps=4)
     assert data["model"]["accuracy"] == pytest.approx(evaluate(load_run(dense), task, limit=40).accuracy)
-    assert (data["model"]["name"], data["model"]["kind"], data["backend"]) == ("tiny lstm", "lstm", "torch")
+    assert (data["model"]["name"], data["model"]["kind"], data["backend"]) == ("run", "lstm", "torch")
     assert data["options"]["device"] == "cpu"
     assert data["versions"]["torch"]
+
+
+def test_file_of_a_dense_model_is_the_model_of_its_run(neuro: Neuro, dense: Path, tmp_path: Path) -> None:
+    done = neuro("export", dense, "-o", tmp_path / "lstm.safetensors")
+    assert done.exit_code == 0, done.output
+    _, whole = ran(neuro, tmp_path / "a.json", dense, "-n", "30", "--device", "cpu")
+    _, file = ran(neuro, tmp_path / "b.json", tmp_path / "lstm.safetensors", "-n", "30")
+    assert (file["model"]["name"], file["model"]["kind"]) == ("lstm", "lstm")
+    assert file["model"]["sha256"] == whole["model"]["sha256"] != ""
+    assert file["model"]["n_right"] == whole["model"]["n_right"]
 
 
 def test_spiking_run_is_exported_for_this_once(neuro: Neuro, trained: Path, tmp_path: Path) -> None:
