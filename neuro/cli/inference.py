@@ -35,7 +35,8 @@ class Wish:
 class Job:
     """The inference of samples. `run` returns the readout of every part of the samples, float (batch, steps, n_out)."""
 
-    model: Mapping[str, Any]
+    name: str
+    about: Mapping[str, str]
     task: Task
     parts: Sequence[Batch]
     backend: str
@@ -99,7 +100,7 @@ def _of_graph(found: Found, task: Task, wish: Wish) -> Iterator[Job]:
     try:
         first = program.run(stimuli[0], record)
         yield Job(
-            model=_about(found, "spiking", net.semantics), task=task, parts=parts, backend=name, options=given,
+            name=found.name, about=_about(found, "spiking", net.semantics), task=task, parts=parts, backend=name, options=given,
             versions=first.versions, unit=fit.unit,
             run=lambda: [program.run(s, record).traces[fit.readout]["y"] for s in stimuli],
         )  # fmt: skip
@@ -121,14 +122,13 @@ def _of_dense(found: Found, model: DenseModel, task: Task, wish: Wish) -> Job:
     parts, infer = _parts(task, wish), Inference(model.module, wish.device or "cpu")
     inputs = [part.inputs for part in parts]
     return Job(
-        model=about, task=task, parts=parts, backend="torch", options=infer.options, versions=infer.versions, unit=1.0,
+        name=found.name, about=about, task=task, parts=parts, backend="torch", options=infer.options, versions=infer.versions, unit=1.0,
         run=lambda: infer(inputs),
     )  # fmt: skip
 
 
 def _about(found: Found, kind: str, semantics: str) -> dict[str, str]:
-    model = found.model
-    return {"name": found.name, "kind": kind, "semantics": semantics, "sha256": model.sha256, "path": str(found.path)}
+    return {"kind": kind, "semantics": semantics, "sha256": found.model.sha256, "path": str(found.path)}
 
 
 def _parts(task: Task, wish: Wish) -> list[Batch]:

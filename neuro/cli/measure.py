@@ -79,7 +79,7 @@ def measure(
             progress=_tell,
         )  # fmt: skip
     subject = Subject(
-        model={**job.model, **right}, backend=job.backend, options=job.options, task={"name": job.task.name}, split=split,
+        model=job.name, about=job.about, score=right, backend=job.backend, options=job.options, task={"name": job.task.name}, split=split,
         n_samples=job.n_samples, batch=len(job.parts[0]), steps=job.task.steps, dt_ms=job.task.dt_ms,
         command=options.command_line(context), versions={"neuro": __version__, **job.versions}, machine=machine(),
     )  # fmt: skip
