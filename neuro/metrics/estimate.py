@@ -82,7 +82,7 @@ def _check(workload: Workload, chip: Device) -> None:
             f"{where}: {chip.title} runs spiking models alone (got kind '{workload.kind}'; need 'spiking'). "
             "Price dense models on digital45."
         )
-    if chip.needs_placement and (workload.routing is None or workload.n_cores == 0):
+    if chip.needs_placement and (workload.routing is None or min(workload.n_cores, workload.n_chips) < 1):
         raise UnsupportedError(
             f"{where}: no placement (got a workload without cores; need one, for routing and static power). "
             "Quantise the graph for the chip and place it: neuro quantize GRAPH --profile loihi1, neuro check."

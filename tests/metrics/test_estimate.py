@@ -200,6 +200,7 @@ def test_sources_of_the_figures_used_are_told_once() -> None:
     ("work", "error", "message"),
     [
         (spiking(routing=None, n_cores=0), UnsupportedError, "energy on 'loihi': no placement .*need one, for routing and static"),
+        (spiking(n_chips=0), UnsupportedError, "energy on 'loihi': no placement"),
         (dense(), UnsupportedError, r"Intel Loihi runs spiking models alone \(got kind 'lstm'; need 'spiking'\). Price dense models on digital45"),
         (spiking(n_samples=0), DataError, r"nothing was run \(got 0 samples of 100 steps"),
         (spiking(steps=0), DataError, r"nothing was run \(got 2 samples of 0 steps"),
