@@ -40,8 +40,8 @@ class Operations:
 class Updates:
     """Updates of a population's compartments, per sample: int64, (samples,); active + idle = compartments x steps.
 
-    active: updates in steps in which a synaptic event arrived at the compartment or its neuron spiked; idle: all others. An AHP
-    neuron has two compartments, and an event of the auxiliary one is its neuron's own spike of the step before.
+    active: updates in steps in which a synaptic event arrived at the compartment or it spiked; idle: all others. An AHP neuron has two
+    compartments; the auxiliary one does not spike, and an event of it is its neuron's own spike of the step before.
     """
 
     active: Ints
@@ -84,7 +84,7 @@ class Workload:
     | n_samples, steps, dt_ms | of the batch |
     | spikes | by population, inputs included: (samples,) |
     | spikes_by_unit | by population: (samples, size); empty where spikes were not kept |
-    | synaptic_events | by projection: (samples,) |
+    | synaptic_events | by projection, and of AHP populations "NAME (own spikes)": (samples,) |
     | updates | by population of neurons and readouts |
     | routing | None without a placement |
     | n_cores, n_chips | of the placement, 0 without |
