@@ -55,6 +55,16 @@ class Placement:
         """Return the number of chips."""
         return 1 + max((c.chip for c in self.cores), default=0)
 
+    @property
+    def n_cores(self) -> int:
+        """Return the number of cores that hold neurons."""
+        return len(self.cores)
+
+    @property
+    def chip_of(self) -> NDArray[np.int64]:
+        """Return the chip of each core, int64 (n_cores,)."""
+        return np.array([c.chip for c in self.cores], dtype=np.int64)
+
     def __str__(self) -> str:
         return "\n".join([*self._head(), "", *self._table(), "", *self._limits()])
 

@@ -6,6 +6,7 @@ from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
+from neuro.metrics.routing import Mesh, Placed
 from neuro.metrics.spikes import Activity, activity, intervals_ms, neuron_populations
 from neuro.metrics.workload import Operations, Routing, Updates, Workload
 
@@ -16,8 +17,10 @@ __all__ = [
     "Distribution",
     "Divergence",
     "Explanation",
+    "Mesh",
     "Operations",
     "Parity",
+    "Placed",
     "Routing",
     "Side",
     "Suspect",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neuro.errors import DataError
 from neuro.graph import AHP, CurrentInput, Graph
 from neuro.metrics.operations import footprint, neuron_operations, own_spikes, synaptic_operations
+from neuro.metrics.routing import Mesh, Placed, routing
 from neuro.metrics.updates import updates
 from neuro.metrics.workload import Ints, Updates, Workload
 from neuro.recording import Events, Recording, count, spiking
@@ -43,6 +44,8 @@ def workload(
     *,
     currents: Currents | Sequence[Currents] | None = None,
     learned: Learned | Sequence[Learned] | None = None,
+    placed: Placed | None = None,
+    mesh: Mesh | None = None,
 ) -> Workload:
     """Count what a graph did in every sample of one recording, or of several groups of samples.
 
@@ -51,9 +54,10 @@ def workload(
     chip holds it and how `neuro.deploy.placement` counts it. A sample's state before step 0 is zero, and what arrives after the last step
     is not counted.
     Parameters: currents, of a graph with current inputs: (samples, steps, size) by input, for each recording; learned, what
-    learning runs on these recordings' stimuli gave: their updates are spread evenly over the samples of each, exact in the sum.
+    learning runs on these recordings' stimuli gave: their updates are spread evenly over the samples of each, exact in the sum; placed,
+    which core each neuron is on, for the routing; mesh, how a chip lays out its cores, None for a chip that is one tile.
     Raises: DataError if there is no recording or no sample, if recordings are of another graph or differ in length, if spikes of a
-    population were not kept, or if currents are missing or are not those of the run.
+    population were not kept, if currents are missing or are not those of the run, or if the placement is of another graph.
     """
     parts = [recordings] if isinstance(recordings, Recording) else list(recordings)
     _check(graph, parts)
@@ -62,6 +66,7 @@ def workload(
     n_samples, steps = sum(r.batch for r in parts), parts[0].steps
     spikes = _joined([r.counts.spikes for r in parts])
     events = _joined([g.events for g in groups])
+    sent = _joined([_by_unit(graph, g) for g in groups])
     stored = footprint(graph)
     return Workload(
         kind="spiking",
@@ -70,9 +75,12 @@ def workload(
         steps=steps,
         dt_ms=graph.dt_ms,
         spikes=spikes,
-        spikes_by_unit=_joined([_by_unit(graph, r) for r in parts]),
+        spikes_by_unit={name: sent[name] for name in spiking(graph)},
         synaptic_events=events,
         updates=_updates(graph, groups),
+        routing=None if placed is None else routing(graph, placed, mesh, sent),
+        n_cores=placed.n_cores if placed else 0,
+        n_chips=placed.n_chips if placed else 0,
         learning_updates=_learning(parts, learned),
         synaptic=synaptic_operations(graph, events, n_samples),
         neuron=neuron_operations(graph, spikes, n_samples, steps),
@@ -148,13 +156,13 @@ def _before_last(e: Events, r: Recording) -> Ints:
     return np.bincount(e.sample[e.step < r.steps - 1], minlength=r.batch).astype(np.int64)
 
 
-def _by_unit(graph: Graph, r: Recording) -> dict[str, Ints]:
-    """Count spikes of every unit, (batch, size) by population."""
+def _by_unit(graph: Graph, g: _Group) -> dict[str, Ints]:
+    """Count what every unit sent, (batch, size) by population and input."""
     found: dict[str, Ints] = {}
-    for name in spiking(graph):
-        size, e = graph.population(name).size, r.spikes[name]
-        flat = np.bincount(e.sample.astype(np.int64) * size + e.unit, minlength=r.batch * size)
-        found[name] = flat.astype(np.int64).reshape(r.batch, size)
+    for name, e in g.sent.items():
+        size, batch = graph.population(name).size, g.recording.batch
+        flat = np.bincount(e.sample.astype(np.int64) * size + e.unit, minlength=batch * size)
+        found[name] = flat.astype(np.int64).reshape(batch, size)
     return found
 
 
