@@ -16,7 +16,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.h neuro/kernels/*/*.cpp neuro/kernels/*/*.h)
 
-.PHONY: help install lava nest demo test check sanitize bench clean
+.PHONY: help install lava nest neurobench demo test check sanitize bench clean
 
 help:
 	@echo "make demo     train on handwritten digits, export, compare engine, Brian2 and Lava"
@@ -55,6 +55,12 @@ nest: .venv/nest
 	@echo "make: NEST"; $(PIP) nest-simulator
 	@touch $@
 
+# Without what its data sets need (audio, events, compilers): its metrics import torch, snntorch and tqdm alone.
+neurobench: .venv/neurobench
+.venv/neurobench: .venv/installed
+	@echo "make: NeuroBench"; $(PIP) tqdm && $(PIP) --no-deps neurobench snntorch
+	@touch $@
+
 # Says itself what to install where no Python 3.10 is found.
 lava: .venv/installed
 	@$(BIN)/neuro backends install lava
@@ -66,7 +72,7 @@ check: .venv/installed
 	@echo "make: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "make: mypy"; $(BIN)/mypy neuro backends
 
-test: check lava nest
+test: check lava nest neurobench
 	@$(BIN)/python -m pytest --cov=neuro/graph --cov=neuro/backend --cov-report=
 	@for room in graph backend; do echo "make: coverage of neuro/$$room, at least 95 %"; \
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done

@@ -123,6 +123,7 @@ _ROOMS = frozenset(
         "graph",
         "kernels",
         "learning",
+        "measure",
         "metrics",
         "recipe",
         "recording",

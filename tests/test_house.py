@@ -30,6 +30,7 @@ ORDER = {
     "graph": _BASE,
     "tasks": _BASE,
     "_recipes": {"errors", "tasks"},
+    "measure": {"errors"},
     "recording": _RECORDING,
     "backend": _BACKEND,
     "engine": _ENGINE,
@@ -38,8 +39,8 @@ ORDER = {
     "recipe": _TRAIN | {"train", "_recipes"},
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
-    "report": _TRAIN | {"metrics"},
-    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", ""},
+    "report": _TRAIN | {"metrics", "deploy"},
+    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", "measure", ""},
     "": _BASE | {"graph", "recording", "backend", "deploy", "learning"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
@@ -48,7 +49,24 @@ SIMULATORS = {"neuro_brian2": {"brian2"}, "neuro_lava": {"lava"}, "neuro_nengo":
 
 CORE = ("errors", "seeds", "graph", "recording", "backend")  # import on Python 3.10 with numpy and h5py
 WITH_HYPOTHESIS = ("neuro.backend.conformance", "neuro.backend.integer_graphs")  # for the tests of backends
-HEAVY = ("torch", "h5py", "scipy", "sklearn", "matplotlib", "pandas", "brian2", "lava", "nengo", "nest", *SIMULATORS)
+HEAVY = (
+    "torch",
+    "h5py",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "pandas",
+    "neo",
+    "elephant",
+    "pynvml",
+    "brian2",
+    "lava",
+    "nengo",
+    "nest",
+    "neurobench",
+    "snntorch",
+    *SIMULATORS,
+)
 NEWER_THAN_3_10 = {"tomllib", "Self", "StrEnum", "assert_never", "ExceptionGroup", "override", "batched"}
 
 

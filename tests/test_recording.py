@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import sys
 from dataclasses import replace
@@ -201,6 +202,46 @@ def test_neo_block_has_a_segment_a_sample_and_a_train_a_unit() -> None:
     assert sum(len(t) for s in block.segments for t in s.spiketrains) == sum(len(e) for e in r.spikes.values())
 
 
+def test_neo_signals_are_the_traces_on_the_grid_of_steps() -> None:
+    _, r = example_recording()
+    signals = r.to_neo().segments[2].analogsignals
+    found = {(s.annotations["population"], s.annotations["state"]): s for s in signals}
+    assert set(found) == {(p, s) for p, states in r.traces.items() for s in states}
+    assert np.array_equal(found["alif", "a"].magnitude, r.traces["alif"]["a"][2]) and r.traces["alif"]["a"][2].any()
+    assert found["alif", "a"].sampling_period.rescale("ms").item() == r.dt_ms and found["out", "y"].shape == (40, 2)
+
+
+def test_csv_is_the_table_of_pandas(tmp_path: Path) -> None:
+    _, r = example_recording()
+    r = replace(r, dt_ms=0.1, spikes={'a "b", c\n': r.spikes["lif"], "in": r.spikes["in"]})
+    r.to_csv(tmp_path / "spikes.csv")
+    with (tmp_path / "spikes.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    table = r.to_pandas().to_dict("records")
+    assert len(rows) == len(table) > 10
+    assert [(x["population"], int(x["sample"]), int(x["step"]), int(x["unit"]), float(x["time_ms"])) for x in rows] == [
+        tuple(x.values()) for x in table
+    ]
+    assert list(tmp_path.iterdir()) == [tmp_path / "spikes.csv"]
+
+
+def test_csv_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, r = example_recording()
+    (tmp_path / "spikes.csv").write_text("old")
+    monkeypatch.setattr(csv, "writer", lambda file: file.no_such_name)
+    with pytest.raises(AttributeError):
+        r.to_csv(tmp_path / "spikes.csv")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_methods_of_a_recording_are_the_functions() -> None:
+    _, r = example_recording()
+    assert r.to_pandas().equals(to_pandas(r))
+    assert set(r.to_nir_data().nodes) == set(to_nir(r).nodes) == {"in", "lif", "alif", "out"}
+    trains = [[t.magnitude.tolist() for s in b.segments for t in s.spiketrains] for b in (r.to_neo(), to_neo(r))]
+    assert trains[0] == trains[1] and any(trains[0])
+
+
 def test_nir_data_has_events_and_traces_that_grid_back_to_the_run() -> None:
     _, r = example_recording()
     nodes = to_nir(r).nodes
@@ -213,6 +254,9 @@ def test_missing_converter_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UnsupportedError, match="pandas is not installed"):
         to_pandas(example_recording()[1])
+    monkeypatch.setitem(sys.modules, "neo", None)
+    with pytest.raises(UnsupportedError, match="neo is not installed"):
+        example_recording()[1].to_neo()
 
 
 def test_recording_is_an_immutable_value() -> None:

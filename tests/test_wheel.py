@@ -94,6 +94,7 @@ def test_one_wheel_serves_every_python_and_holds_what_it_needs(wheel: Path) -> N
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "neuro/kernels/libneuro_kernels.so",
+        "neuro/metrics/devices.toml",
         "neuro/py.typed",
         "neuro_brian2/__init__.py",
         "neuro_lava/__init__.py",
@@ -115,3 +116,4 @@ def test_wheel_with_its_base_dependencies_has_the_command_line(bare: Path, wheel
     printed = _run(bare / "bin" / "neuro", "--help", cwd=tmp_path)
     assert "compare" in printed
     assert "backends" in printed
+    assert "23.6 (23.6 to 35.5) pJ" in _run(bare / "bin" / "neuro", "devices", "loihi", cwd=tmp_path)

@@ -11,7 +11,9 @@ import typer
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder that 'neuro train' wrote.", metavar="RUN")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Graph file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write: a graph, or of an lstm or rnn a .safetensors file.")
+    ],
     data: Annotated[Path | None, typer.Option("--data", help="Folder with the task's data files.")] = None,
     check: Annotated[
         int, typer.Option("--check", min=0, help="Compare module and graph on this many test samples; 0: do not.")
@@ -20,7 +22,13 @@ def export(
         bool, typer.Option("--last", help="Take the last weights, not those of the best validation.")
     ] = False,
 ) -> None:
-    """Export a trained net to a graph on its grid, and say what changed: weights, spikes, accuracy."""
+    """Export a trained net to a graph on its grid, and say what changed: weights, spikes, accuracy.
+
+    An lstm or rnn has no graph: it becomes one file of its weights, which 'neuro compare' takes beside graphs.
+    """
+    if output.suffix == ".safetensors":
+        _export_dense(run, output, last)
+        return
     from neuro import graph as graphs
     from neuro.cli import console
     from neuro.errors import DataError
@@ -48,6 +56,18 @@ def export(
     typer.echo(report)
     typer.echo(f"graph: {output} (sha256 {graph.sha256[:12]})")
     typer.echo(f"next: neuro show {output}; neuro compare {output}")
+
+
+def _export_dense(run: Path, output: Path, last: bool) -> None:
+    from neuro.train import dense_of_run, save_dense
+
+    model = dense_of_run(run, "last" if last else "best")
+    save_dense(model, output)
+    n_weights = sum(w.size for w in model.weights.values())
+    typer.echo(
+        f"dense model: {output} ({model.kind} of {model.config.n_units}, {n_weights:,} parameters, sha256 {model.sha256[:12]})"
+    )
+    typer.echo(f"next: neuro compare {output} GRAPH.H5")
 
 
 def _origin(settings: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from neuro import __version__
-from neuro.cli import backends, check, compare, diff, export, learn, quantize, run, show, train
+from neuro.cli import backends, check, compare, devices, diff, export, learn, measure, quantize, run, show, train
 from neuro.errors import NeuroError
 
 EXIT_PROBLEM, EXIT_MISSING = 2, 3
@@ -85,6 +85,8 @@ app.command("show")(show.show)
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
+app.command("measure")(measure.measure)
 app.command("quantize")(quantize.quantize)
 app.command("check")(check.check)
+app.command("devices")(devices.devices)
 app.add_typer(backends.app, name="backends")

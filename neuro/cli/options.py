@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
+    from typer import Context
+
     from neuro.graph import Graph
     from neuro.tasks import Task
 
@@ -81,18 +84,29 @@ def task_of(
     or the defaults if it is another task.
     Raises: DataError if neither the call nor the graph names a task; RecipeError for an unknown task or parameter.
     """
-    noted = _noted(graph)
-    if name is None and not noted:
+    return noted_task(graph.notes, f"graph '{graph.name or graph.sha256[:12]}'", name, settings, data_dir)
+
+
+def noted_task(
+    notes: Mapping[str, str],
+    where: str,
+    name: str | None,
+    settings: Mapping[str, Any] | None = None,
+    data_dir: Path | None = None,
+) -> Task:
+    """Build the task that the notes of a model name, as `task_of` does. Parameters: where, what messages call the model."""
+    found = noted(notes, where)
+    if name is None and not found:
         raise DataError(
-            f"graph '{graph.name or graph.sha256[:12]}': its notes name no task (got notes {sorted(graph.notes)}; need 'task'). "
+            f"{where}: its notes name no task (got notes {sorted(notes)}; need 'task'). "
             f"Name it: --task {'|'.join(tasks.NAMES)}"
         )
     params: dict[str, Any] = {}
     seed = 0
-    if noted and name in (None, noted["name"]):
-        params, seed = dict(noted["params"]), noted["seed"]
+    if found and name in (None, found["name"]):
+        params, seed = dict(found["params"]), found["seed"]
     params.update(settings or {})
-    return tasks.make(name or noted["name"], data_dir, seed, **params)
+    return tasks.make(name or found["name"], data_dir, seed, **params)
 
 
 def task_note(task_name: str, params: Mapping[str, Any], seed: int = 0) -> str:
@@ -100,9 +114,9 @@ def task_note(task_name: str, params: Mapping[str, Any], seed: int = 0) -> str:
     return json.dumps({"name": task_name, "params": dict(params), "seed": seed}, sort_keys=True)
 
 
-def _noted(graph: Graph) -> dict[str, Any]:
-    """Return what the graph's notes say of its task, {} if nothing."""
-    text = graph.notes.get("task")
+def noted(notes: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Return what a model's notes say of its task, {} if nothing. Raises DataError if it cannot be read."""
+    text = notes.get("task")
     if text is None:
         return {}
     try:
@@ -110,9 +124,27 @@ def _noted(graph: Graph) -> dict[str, Any]:
         return {"name": str(found["name"]), "params": dict(found.get("params", {})), "seed": int(found.get("seed", 0))}
     except (ValueError, TypeError, KeyError, AttributeError) as err:
         raise DataError(
-            f"graph '{graph.name}': note 'task' cannot be read (got {text[:60]!r}; need JSON with name, params, seed). "
+            f"{where}: note 'task' cannot be read (got {text[:60]!r}; need JSON with name, params, seed). "
             "Name the task with --task."
         ) from err
+
+
+def command_line(context: Context) -> str:
+    """Return what was typed, as far as the options tell: the command and every argument and option that was given."""
+    words = ["neuro", context.info_name or ""]
+    for p in context.command.params:
+        source = context.get_parameter_source(p.name) if p.name else None
+        if p.name is None or source is None or source.name != "COMMANDLINE":
+            continue
+        given = context.params[p.name]
+        each = [str(x) for x in (given if isinstance(given, (list, tuple)) else [given])]
+        if p.param_type_name == "argument":
+            words[2:2] = each
+        elif isinstance(given, bool):
+            words.append(p.opts[0] if given else (p.secondary_opts or p.opts)[0])
+        else:
+            words += [w for x in each for w in (p.opts[0], x)]
+    return shlex.join(words)
 
 
 def need_matplotlib() -> None:

@@ -33,7 +33,8 @@ _UPDATE = {
 }  # fmt: skip
 """mac and ac of one neuron's update, by kind."""
 _EVENT_READS, _EVENT_WRITES = 3, 1
-_WORD_BYTES = 4
+WORD_BYTES = 4
+"""A weight of a float graph, an index with its delay, a parameter of neurons and a state each take one word of 32 bits."""
 _INTEGER_WEIGHT_BYTES = 1
 """Mantissas are -256..254 in steps of 2, 0..255 or -255..0, by the projection's sign mode: 8 bits each."""
 
@@ -87,16 +88,23 @@ def footprint(graph: Graph) -> Footprint:
     weight of an integer graph; 4 a synapse for index and delay; 4 a parameter of neurons. The state of a sample: 4 a state variable, and 4 an
     accumulator, of which a compartment has one for each step up to its longest delay, and one for the step that goes on.
     """
-    n_parameters = n_bytes = state_bytes = 0
-    weight = _INTEGER_WEIGHT_BYTES if graph.semantics == "integer" else _WORD_BYTES
+    state_bytes = 0
     for p in graph.receivers:
-        n = sum(p.size if f in _differing(p) else 1 for f in _stored(p))
         longest = max((int(c.delay.max()) for c in graph.projections_to(p.name) if c.size), default=0)
-        n_parameters, n_bytes = n_parameters + n, n_bytes + n * _WORD_BYTES
         own = 2 if isinstance(p, AHP) else 0  # own spikes have a delay of 1
-        state_bytes += p.size * _WORD_BYTES * (len(_states(p)) + longest + 1 + own)
-    n_synapses = graph.n_synapses
-    return Footprint(n_parameters + n_synapses, n_bytes + n_synapses * (weight + _WORD_BYTES), state_bytes)
+        state_bytes += p.size * WORD_BYTES * (len(_states(p)) + longest + 1 + own)
+    n, n_synapses = neuron_parameters(graph), graph.n_synapses
+    return Footprint(n + n_synapses, n * WORD_BYTES + n_synapses * (weight_bytes(graph) + WORD_BYTES), state_bytes)
+
+
+def neuron_parameters(graph: Graph) -> int:
+    """Count the parameters of neurons: one a neuron where they differ, else one a population."""
+    return sum(p.size if f in _differing(p) else 1 for p in graph.receivers for f in _stored(p))
+
+
+def weight_bytes(graph: Graph) -> int:
+    """Return what a weight takes."""
+    return _INTEGER_WEIGHT_BYTES if graph.semantics == "integer" else WORD_BYTES
 
 
 def own_spikes(p: AHP) -> str:

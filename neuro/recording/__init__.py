@@ -1,6 +1,6 @@
 """What a run gave: spikes as events, traces, counts, provenance; its file and its conversions."""
 
-from neuro.recording.convert import to_neo, to_nir, to_pandas
+from neuro.recording.convert import to_csv, to_neo, to_nir, to_pandas
 from neuro.recording.counts import Counter, Counts, count
 from neuro.recording.events import Events
 from neuro.recording.hdf5 import get_events, load, put_events, save
@@ -20,6 +20,7 @@ __all__ = [
     "put_events",
     "save",
     "spiking",
+    "to_csv",
     "to_neo",
     "to_nir",
     "to_pandas",

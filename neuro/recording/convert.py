@@ -1,48 +1,97 @@
-"""Convert recordings to what other tools read: pandas, Neo, NIR data."""
+"""Convert recordings to what other tools read: CSV, pandas, Neo, NIR data."""
 
 from __future__ import annotations
 
+import csv
 import importlib
-from typing import Any
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuro.errors import UnsupportedError
 from neuro.recording.events import Events
-from neuro.recording.recording import Recording
+
+if TYPE_CHECKING:  # a recording's methods call these functions
+    from neuro.recording.recording import Recording
+
+COLUMNS = ("population", "sample", "step", "unit", "time_ms")
+"""Of every table of spikes: time_ms is step * dt_ms, the begin of the step."""
+
+
+def to_csv(recording: Recording, path: str | Path) -> None:
+    """Write all spikes that were kept as CSV (RFC 4180, UTF-8): a line of COLUMNS, then a line a spike. Traces are not in it."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            for name, e in recording.spikes.items():
+                columns = (e.sample, e.step, e.unit, e.step * recording.dt_ms)
+                rows.writerows((name, *row) for row in zip(*(c.tolist() for c in columns), strict=True))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def to_pandas(recording: Recording) -> Any:
-    """Return all spikes as a pandas DataFrame with columns population, sample, step, unit, time_ms.
+    """Return all spikes that were kept as a pandas DataFrame with the columns COLUMNS.
 
     Raises: UnsupportedError if pandas is not installed.
     """
     pandas = _optional("pandas")
-    columns = ("population", "sample", "step", "unit", "time_ms")
     frames = [
-        pandas.DataFrame(dict(zip(columns, (name, e.sample, e.step, e.unit, e.step * recording.dt_ms), strict=True)))
+        pandas.DataFrame(dict(zip(COLUMNS, (name, e.sample, e.step, e.unit, e.step * recording.dt_ms), strict=True)))
         for name, e in recording.spikes.items()
     ]
-    return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=columns)
+    return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=COLUMNS)
 
 
 def to_neo(recording: Recording) -> Any:
-    """Return a neo.Block: a Segment a sample, in it a SpikeTrain a unit with times in ms.
+    """Return a neo.Block: a Segment a sample, in it a SpikeTrain a unit and an AnalogSignal a trace.
 
+    SpikeTrains have times in ms, the begin of the step, and the annotations population and neuron; AnalogSignals have one channel a
+    unit, no unit, and the annotations population and state.
     Raises: UnsupportedError if neo is not installed.
     """
     neo = _optional("neo")
-    block = neo.Block(name=f"{recording.backend} {recording.graph_sha256[:12]}")
+    stop, block = (
+        recording.steps * recording.dt_ms,
+        neo.Block(name=f"{recording.backend} {recording.graph_sha256[:12]}"),
+    )
+    block.annotate(backend=recording.backend, graph_sha256=recording.graph_sha256, dt_ms=recording.dt_ms)
+    trains = {name: list(_trains(recording, name)) for name in recording.spikes}
     for sample in range(recording.batch):
         segment = neo.Segment(name=f"sample {sample}", index=sample)
-        for name, e in recording.spikes.items():
-            mine = e.select(sample, sample + 1)
-            for unit in range(recording.sizes[name]):
-                times = mine.step[mine.unit == unit] * recording.dt_ms
-                stop = recording.steps * recording.dt_ms
-                segment.spiketrains.append(neo.SpikeTrain(times, t_stop=stop, units="ms", name=f"{name}[{unit}]"))
+        for name, of_all in trains.items():
+            size = recording.sizes[name]
+            for neuron, times in enumerate(of_all[sample * size : (sample + 1) * size]):
+                about = {"name": f"{name}[{neuron}]", "population": name, "neuron": neuron}
+                segment.spiketrains.append(neo.SpikeTrain(times, t_stop=stop, units="ms", **about))
+        segment.analogsignals.extend(list(_signals(neo, recording, sample)))
         block.segments.append(segment)
     return block
+
+
+def _trains(recording: Recording, name: str) -> Iterator[NDArray[np.float64]]:
+    """Yield the spike times in ms of each sample's each unit, in this order."""
+    e, size = recording.spikes[name], recording.sizes[name]
+    row = e.sample.astype(np.int64) * size + e.unit
+    order = np.argsort(row, kind="stable")  # events come in order of step
+    ends = np.searchsorted(row[order], np.arange(1, recording.batch * size))
+    yield from np.split(e.step[order] * recording.dt_ms, ends)
+
+
+def _signals(neo: Any, recording: Recording, sample: int) -> Iterator[Any]:
+    period = _optional("quantities").Quantity(recording.dt_ms, "ms")
+    for name, states in recording.traces.items():
+        for state, values in states.items():
+            about = {"name": f"{name}.{state}", "population": name, "state": state}
+            yield neo.AnalogSignal(values[sample], units="dimensionless", sampling_period=period, **about)
 
 
 def to_nir(recording: Recording) -> Any:

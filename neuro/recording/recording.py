@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuro.errors import DataError
 from neuro.graph import INTEGER, Graph, SpikeInput, states
+from neuro.recording import convert
 from neuro.recording.counts import Counts, count
 from neuro.recording.events import Events
 
@@ -58,6 +61,22 @@ class Recording:
             traces={p: {s: v[start:stop].copy() for s, v in states.items()} for p, states in self.traces.items()},
             counts=self.counts.select(start, stop),
         )
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write all spikes that were kept as CSV: population, sample, step, unit, time_ms. (See `neuro.recording.to_csv`.)"""
+        convert.to_csv(self, path)
+
+    def to_pandas(self) -> Any:
+        """Return all spikes that were kept as a pandas DataFrame, a row a spike. (See `neuro.recording.to_pandas`.)"""
+        return convert.to_pandas(self)
+
+    def to_neo(self) -> Any:
+        """Return a neo.Block: a Segment a sample, a SpikeTrain a unit, an AnalogSignal a trace. (See `neuro.recording.to_neo`.)"""
+        return convert.to_neo(self)
+
+    def to_nir_data(self) -> Any:
+        """Return nir's NIRGraphData with spikes as events and traces on the grid of steps. (See `neuro.recording.to_nir`.)"""
+        return convert.to_nir(self)
 
 
 def make(

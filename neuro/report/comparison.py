@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neuro import backend as backends
 from neuro.backend import Backend, Program, Record
@@ -13,6 +17,7 @@ from neuro.errors import DataError, NeuroError, UnsupportedError
 from neuro.graph import Graph, states
 from neuro.metrics import Parity, activity, compare_recordings, merge
 from neuro.recording import Recording
+from neuro.report.answer import Answers
 from neuro.report.fit import Fit, match
 from neuro.report.outcome import Candidate, Comparison, Given, Group, Pair, Row, Status
 from neuro.tasks import Task
@@ -71,6 +76,7 @@ def compare(
         base=base.name if base else "", rows=tuple(track.row() for track in tracks), sample=sample,
         groups={track.name: track.kept for track in tracks if track.kept is not None},
         pairs={track.name: track.pair for track in tracks if track.pair is not None},
+        **(base.all() if base is not None and base.runs else {}),
     )  # fmt: skip
 
 
@@ -105,6 +111,9 @@ class _Track:
         self._program: Program | None = None
         self._recordings: list[Recording] = []
         self._parities: list[tuple[int, Parity]] = []
+        self._currents: list[Mapping[str, NDArray[np.float64]]] = []
+        self._answers: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._n_classes = 0
         self._backend = self._find(candidate, meter)
 
     def _find(self, candidate: Candidate, meter: _Meter) -> Backend | None:
@@ -164,11 +173,27 @@ class _Track:
         )  # fmt: skip
         group = Group(given=given, recording=recording)
         if base is self:
+            self._keep(given, fit, recording)
             held = range(given.first_sample, given.first_sample + len(given.batch))
             self.kept = group if self._sample in held else self.kept
         elif base is not None and base.runs:
             assert base.last is not None
             self._hold(group, base.last, compare_recordings(base.last, recording))
+
+    def _keep(self, given: Given, fit: Fit, recording: Recording) -> None:
+        """Remember of a group what is asked of the base alone: its answers, and the currents that drove it."""
+        self._currents.append(given.stimulus.currents)
+        self._answers.append((given.batch.targets, fit.predictions(recording, given.batch)))
+        regression = given.batch.signal is not None
+        self._n_classes = 0 if regression else recording.sizes[fit.readout]
+
+    def all(self) -> dict[str, Any]:
+        """Return what a comparison holds of its base."""
+        return {
+            "recordings": tuple(self._recordings),
+            "currents": tuple(self._currents),
+            "answers": Answers.of(self._n_classes, self._answers),
+        }
 
     def _hold(self, group: Group, base: Recording, parity: Parity) -> None:
         """Remember a parity; keep the group, and the sample that parts, if no earlier group parts at an earlier step."""

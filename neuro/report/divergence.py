@@ -23,7 +23,7 @@ def explanation_table(e: Explanation) -> Lines:
     for title, cells, note in (_states(e), _deliveries(e)):
         if not cells:
             continue
-        grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        grid = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold")
         for k, name in enumerate(cells[0]):
             side = "left" if cells[0][0] == "at step" and k in (1, 5) else "right"
             grid.add_column(name, justify=side, no_wrap=True, vertical="top")  # type: ignore[arg-type]

@@ -18,8 +18,8 @@ def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _write(folder / "comparison.json", tables.as_json(comparison)),
-        _write(folder / "comparison.md", tables.markdown(comparison)),
+        write_text(folder / "comparison.json", tables.as_json(comparison)),
+        write_text(folder / "comparison.md", tables.markdown(comparison)),
     ]
 
 
@@ -59,7 +59,7 @@ def write_explanation(explanation: Explanation, folder: str | Path, *, plot: boo
     """Write divergence.md, and divergence.png and .svg if plot (needs matplotlib); return their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [_write(folder / "divergence.md", explanation_markdown(explanation))]
+    paths = [write_text(folder / "divergence.md", explanation_markdown(explanation))]
     if plot:
         from neuro.report.divergence_plot import KINDS, save_plot  # matplotlib: only where pictures are wanted
 
@@ -98,7 +98,7 @@ def _raster(
     return save(figure, stem)
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
     """Write a text file under a temporary name and rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")

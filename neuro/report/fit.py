@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,13 @@ class Fit:
 
     def predictions(self, recording: Recording, batch: Batch) -> NDArray[np.int64]:
         """Return the class of each decision, int64 (batch, K), -1 where a sample has no such decision."""
-        logits = decision_logits(recording.traces[self.readout]["y"], batch)
-        asked = batch.targets >= 0
-        return np.where(asked, np.where(asked[:, :, None], logits, 0.0).argmax(axis=2), -1)
+        return predictions(recording.traces[self.readout]["y"], batch)
+
+
+def predictions(y: NDArray[np.floating[Any]], batch: Batch) -> NDArray[np.int64]:
+    """Return the class that a readout (batch, steps, n_out) answers in each decision, int64 (batch, K), -1 where a sample has none."""
+    asked = batch.targets >= 0
+    return np.where(asked, np.where(asked[:, :, None], decision_logits(y, batch), 0.0).argmax(axis=2), -1)
 
 
 def match(graph: Graph, task: Task) -> Fit:

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neuro.backend import Stimulus
 from neuro.graph import Graph
 from neuro.metrics import Activity, Parity
 from neuro.recording import Recording
+from neuro.report.answer import Answers
 from neuro.report.fit import Fit
 from neuro.tasks import Batch
 
@@ -99,6 +103,8 @@ class Comparison:
     base: name of the backend whose recording the others are held to ("" if none could run). rows: in the order asked for.
     sample: the one that a picture shows. groups: by backend, of the base the group that holds this sample, and of each backend
     that differs the group where it first does. pairs: by backend that differs, the sample in which it first does.
+    recordings: of the base, all groups of samples with their spikes, without traces; currents: of their stimuli; both () if it broke.
+    answers: of the base.
     """
 
     graph: Graph
@@ -112,6 +118,9 @@ class Comparison:
     sample: int = 0
     groups: Mapping[str, Group] = field(default_factory=dict, repr=False)
     pairs: Mapping[str, Pair] = field(default_factory=dict, repr=False)
+    recordings: tuple[Recording, ...] = field(default=(), repr=False)
+    currents: tuple[Mapping[str, NDArray[np.float64]], ...] = field(default=(), repr=False)
+    answers: Answers | None = field(default=None, repr=False)
 
     @property
     def failed(self) -> bool:

@@ -29,7 +29,7 @@ _COLUMNS = (
 
 def table(comparison: Comparison) -> Lines:
     """Return a rich table with one row a backend, and below it the whole text of every difference and refusal."""
-    grid = Table(title=_title(comparison), title_justify="left", title_style="bold", header_style="bold")
+    grid = Table(title=Text(_title(comparison)), title_justify="left", title_style="bold", header_style="bold")
     for name, side in _columns(comparison):
         grid.add_column(name, justify=side, no_wrap=name != "parity", vertical="top")  # type: ignore[arg-type]
     for row in comparison.rows:
@@ -43,11 +43,18 @@ def markdown(comparison: Comparison) -> str:
     """Return the table and its notes as Markdown."""
     names = [name.replace("\n", ", " if name.endswith(("Hz", "\ns")) else " ") for name, _ in _columns(comparison)]
     rule = ["---:" if side == "right" else "---" for _, side in _columns(comparison)]
-    rows = [[cell.replace("\n", "; ").replace("|", "\\|") for cell in _cells(r, comparison)] for r in comparison.rows]
+    rows = [[plain(cell) for cell in _cells(r, comparison)] for r in comparison.rows]
     lines = ["| " + " | ".join(cells) + " |" for cells in (names, rule, *rows)]
-    notes = [f"- {row.backend}: {note}" for row in comparison.rows for note in _notes(row, comparison)]
-    versions = [f"- {row.backend}: {_versions(row)}" for row in comparison.rows if row.versions]
-    return "\n".join([_title(comparison) + ".", "", *lines, "", *notes, *versions]).rstrip() + "\n"
+    notes = [f"- {plain(f'{row.backend}: {note}')}" for row in comparison.rows for note in _notes(row, comparison)]
+    versions = [f"- {plain(f'{row.backend}: {_versions(row)}')}" for row in comparison.rows if row.versions]
+    return "\n".join([plain(_title(comparison)) + ".", "", *lines, "", *notes, *versions]).rstrip() + "\n"
+
+
+def plain(text: str) -> str:
+    """Return text as Markdown that shows it and nothing else: names come from files that anybody may have written."""
+    for mark, shown in (("\n", "; "), ("&", "&amp;"), ("<", "&lt;"), ("|", "\\|")):
+        text = text.replace(mark, shown)
+    return text
 
 
 def as_json(comparison: Comparison) -> str:

@@ -14,8 +14,10 @@ from neuro.train.config import DeepRConfig, ModelConfig, TrainConfig
 if TYPE_CHECKING:
     from neuro.train.build import TaskShape, build_model
     from neuro.train.deep_r import DeepR, Matrix, dale_signs
+    from neuro.train.dense import DenseModel, dense_of_run, load_dense, save_dense
     from neuro.train.evaluation import Score, evaluate
     from neuro.train.export import ExportReport, load_run, read_run, to_graph
+    from neuro.train.inference import Inference
     from neuro.train.loop import FitResult, fit
     from neuro.train.lsnn import LSNN, Output
     from neuro.train.lstm import LSTMClassifier, RNNClassifier
@@ -27,9 +29,11 @@ __all__ = [
     "LSNN",
     "DeepR",
     "DeepRConfig",
+    "DenseModel",
     "ExportReport",
     "FitResult",
     "Group",
+    "Inference",
     "LSTMClassifier",
     "Matrix",
     "ModelConfig",
@@ -43,13 +47,16 @@ __all__ = [
     "TrainConfig",
     "build_model",
     "dale_signs",
+    "dense_of_run",
     "evaluate",
     "fit",
     "joined",
+    "load_dense",
     "load_run",
     "prepare",
     "read_run",
     "read_start",
+    "save_dense",
     "to_graph",
 ]
 
@@ -59,12 +66,17 @@ _MODULE_OF = {
     "DeepR": "deep_r",
     "Matrix": "deep_r",
     "dale_signs": "deep_r",
+    "DenseModel": "dense",
+    "dense_of_run": "dense",
+    "load_dense": "dense",
+    "save_dense": "dense",
     "Score": "evaluation",
     "evaluate": "evaluation",
     "ExportReport": "export",
     "load_run": "export",
     "read_run": "export",
     "to_graph": "export",
+    "Inference": "inference",
     "FitResult": "loop",
     "fit": "loop",
     "Group": "parallel",

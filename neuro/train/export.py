@@ -78,7 +78,7 @@ def to_graph(
     if not isinstance(model, LSNN):
         raise UnsupportedError(
             f"export: no spiking network (got {type(model).__name__}; need LSNN). Dense baselines have no spiking graph; train with kind "
-            '= "lsnn" or "lif".'
+            '= "lsnn" or "lif", or keep their weights alone: neuro export RUN -o model.safetensors'
         )
     if isinstance(model, QuantizedLSNN):
         integer, rounding = integer_graph(model, name, dict(notes or {}))

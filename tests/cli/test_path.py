@@ -99,13 +99,19 @@ def test_run_takes_another_backend_with_options(neuro: Neuro, trained: Path) -> 
     assert counted(slow.stdout) == counted(fast.stdout)
 
 
+FOLDER = {
+    "comparison.json", "comparison.md", "models.json", "models.md", "graph.h5", "recording.h5", "sample.h5", "answers.json",
+}  # fmt: skip
+"""What `neuro compare` writes of one graph, besides pictures."""
+
+
 def test_compare_shows_parity_and_draws(neuro: Neuro, graph: Path) -> None:
     done = neuro("compare", graph, "--backends", "engine,reference", "-n", "8", "--sample", "5")
     assert done.exit_code == 0, done.output
     assert "digits, 8 test samples of 72 steps of 1 ms" in done.stdout
     assert "exact" in done.stdout
     folder = graph.parent / "graph-compare"
-    assert {p.name for p in folder.iterdir()} == {"comparison.json", "comparison.md", "raster.png", "raster.svg"}
+    assert {p.name for p in folder.iterdir()} == FOLDER | {"raster.png", "raster.svg"}
     picture = imread(folder / "raster.png")
     assert picture.ndim == 3
     assert min(picture.shape[:2]) > 500
@@ -121,7 +127,7 @@ def test_compare_writes_where_it_is_told_and_without_pictures(neuro: Neuro, trai
         "compare", trained / "graph.h5", "-b", "engine", "-n", "2", "--no-rasters", "-o", tmp_path / "deep" / "er"
     )
     assert done.exit_code == 0, done.output
-    assert {p.name for p in (tmp_path / "deep" / "er").iterdir()} == {"comparison.json", "comparison.md"}
+    assert {p.name for p in (tmp_path / "deep" / "er").iterdir()} == FOLDER
 
 
 def test_graph_made_by_hand_runs_on_a_task_that_is_named(neuro: Neuro, tmp_path: Path) -> None:
@@ -165,6 +171,10 @@ def test_dense_baseline_trains_and_has_no_graph(neuro: Neuro, tmp_path: Path) ->
     assert refused.exit_code == 2
     assert "no spiking network" in refused.stderr
     assert not (tmp_path / "graph.h5").exists()
+    done = neuro("export", tmp_path / "run", "-o", tmp_path / "model.safetensors")
+    assert done.exit_code == 0, done.output
+    assert "rnn of 8, 298 parameters, sha256 " in done.stdout
+    assert (tmp_path / "model.safetensors").stat().st_size > 4 * 298
 
 
 @pytest.mark.parametrize("command", ["train", "learn", "export", "show", "run", "compare", "diff", "backends"])

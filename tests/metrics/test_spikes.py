@@ -10,8 +10,8 @@ import pytest
 from neuro.backend import Record, Stimulus, run
 from neuro.errors import DataError
 from neuro.graph import Builder
-from neuro.metrics import activity, intervals_ms, neuron_populations
-from neuro.recording import Recording
+from neuro.metrics import activity, cv, intervals_ms, neuron_populations
+from neuro.recording import Events, Recording
 
 STEPS = 20
 
@@ -69,3 +69,26 @@ def test_intervals_stay_within_a_neuron_and_a_sample() -> None:
     assert intervals_ms(counted(), "still").tolist() == []
     with pytest.raises(DataError, match="Did you mean 'relay'"):
         intervals_ms(counted(), "relais")
+
+
+def test_cv_is_of_all_intervals_of_a_neuron_and_nan_where_there_are_not_two() -> None:
+    found = cv(counted(), "relay")
+    intervals = np.array([1.5, 0.5, 3.0])
+    assert found[2] == pytest.approx(intervals.std() / intervals.mean(), rel=1e-15)
+    assert np.isnan(found[[0, 1, 3]]).all()
+    assert np.isnan(cv(counted(), "still")).all()
+    with pytest.raises(DataError, match="intervals: no spikes of 'relais'"):
+        cv(counted(), "relais")
+
+
+def test_a_clock_has_cv_0_and_a_poisson_process_1() -> None:
+    steps = 100_000
+    rng = np.random.default_rng(0)
+    spikes = np.stack([np.arange(steps) % 100 == 0, rng.random(steps) < 0.01], axis=1)[None]
+    e = Events.from_dense(spikes)
+    recording = replace(counted(), batch=1, steps=steps, spikes={"relay": e}, sizes={"relay": 2})
+    found = cv(recording, "relay")
+    assert found[0] == 0.0
+    assert found[1] == pytest.approx(1.0, abs=0.1)  # some 1000 intervals: a standard error of about 0.03
+    shuffled = replace(recording, spikes={"relay": Events(e.sample, e.step, 1 - e.unit)})
+    assert cv(shuffled, "relay").tolist() == found[::-1].tolist()
