@@ -25,6 +25,7 @@ PAGES = (
     ROOT / "docs" / "quickstart.md",
     ROOT / "docs" / "training.md",
     ROOT / "docs" / "loihi.md",
+    ROOT / "docs" / "comparing.md",
     ROOT / "docs" / "energy.md",
 )
 _OUTPUT = re.compile(r"(<!-- output of: (neuro [^\n]*?) -->\n```text\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE)

@@ -22,6 +22,7 @@ from neuro.cli import (
     report,
     run,
     show,
+    sweep,
     train,
 )
 from neuro.errors import NeuroError
@@ -29,7 +30,7 @@ from neuro.errors import NeuroError
 EXIT_PROBLEM, EXIT_MISSING = 2, 3
 _EPILOG = (
     "Exit codes: 0 done; 1 backends that have to agree do not, or one broke, or two recordings differ, or a chip cannot hold a "
-    "graph; 2 a mistake in what was given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
+    "graph, or a trial of a sweep failed; 2 a mistake in what was given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
 )
 
 
@@ -94,6 +95,7 @@ def _root(
 
 app.command("train")(train.train)
 app.command("learn")(learn.learn)
+app.command("sweep")(sweep.sweep)
 app.command("export")(export.export)
 app.command("show")(show.show)
 app.command("run")(run.run)
