@@ -80,7 +80,7 @@ def write_measured(folder: Path, *, counted: bool) -> Path:
         absent=() if counted else (Absent("rapl", "no folder /sys/class/powercap"), Absent("nvml", "no driver")),
     )  # fmt: skip
     subject = Subject(
-        model={"name": "lstm", "kind": "lstm", "sha256": "", "path": "lstm"}, backend="torch", task={"name": "digits"}, split="test", n_samples=100,
+        model="lstm", about={"kind": "lstm", "sha256": "", "path": "lstm"}, score={"n_right": 90, "n_decisions": 100}, backend="torch", task={"name": "digits"}, split="test", n_samples=100,
         batch=50, steps=72, dt_ms=1.0, command="neuro measure lstm", versions={}, machine={"cpu": "x86_64", "cores": 2},
     )  # fmt: skip
     (folder / "measured.json").write_text(as_json(subject, measured))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -102,9 +103,8 @@ def test_the_watch_sees_requests_and_errors(browser: Browser, tmp_path: Path) ->
 
 def test_verdict_stands_first_and_says_what_was_found(shown: Opened) -> None:
     claims = shown.page.locator(".claim")
-    assert "The same network wherever it ran" in claims.nth(0).inner_text()
-    assert "engine and reference agree bit for bit" in claims.nth(0).inner_text()
-    assert "backend 'absent': its simulator is not installed" in claims.nth(0).inner_text()
+    assert "The same network on every backend" in claims.nth(0).inner_text()
+    assert "agree bit for bit in every spike and every state of 2 models" in claims.nth(0).inner_text()
     said = shown.page.locator("#verdict").inner_text()
     assert "75.0 % right, was after 600" in said
     assert "trial 4, reaches 95.0 % at 1.6 µJ (800 nJ to 3.2 µJ) on loihi" in said
@@ -206,6 +206,11 @@ def test_zoom_moves_all_panels_together_and_a_double_click_returns(browser: Brow
         assert found.js(axis) == whole
 
 
+def told(html: Path) -> dict[str, dict[str, Any]]:
+    """Return the models of the page's comparison, by name."""
+    return {m["name"]: m for m in json.loads((html.parent / "compared" / "models.json").read_text())["models"]}
+
+
 def test_models_and_devices_switch(browser: Browser, html: Path) -> None:
     with opened(browser, html, viewport=WIDE) as found:
         first = found.traces("rates")
@@ -218,11 +223,10 @@ def test_models_and_devices_switch(browser: Browser, html: Path) -> None:
         found.page.click("#energy-controls label:has-text('loihi')")
         assert len(found.traces("dynamic")[0]["x"]) == 1
         assert (found.page.locator("#dynamic").text_content() or "").count("not priced") == 2
-        assert (
-            "Not priced: lstm. device 'loihi': prices spiking models only"
-            in found.page.locator("#energy-refused").inner_text()
-        )
-        assert "3 times the dynamic part" in found.page.locator("#standing-caption").inner_text()
+        refused = found.page.locator("#energy-refused").inner_text()
+        assert "Not priced: lstm. energy on 'loihi': Intel Loihi runs spiking models alone" in refused
+        assert "times the dynamic part: mind the scales." in found.page.locator("#standing-caption").inner_text()
+        assert found.page.locator("#table-energy tbody tr:visible").count() == 3
         found.page.click("#tradeoff-controls label:has-text('loihi')")
         assert any(len(t["x"]) == 5 for t in found.traces("tradeoff-chart"))
         wrong = found.page.locator("#confusions h3").inner_text()
@@ -234,8 +238,7 @@ def test_models_and_devices_switch(browser: Browser, html: Path) -> None:
 
 
 def test_energy_bars_and_whiskers_are_the_figures_of_the_file(shown: Opened, html: Path) -> None:
-    told = json.loads((html.parent / "compared" / "models.json").read_text())
-    figures = [m["energy"]["digital45"] for m in told["models"]]
+    figures = [m["energy"]["digital45"] for m in told(html).values()]
     synaptic, neuron, total = shown.traces("dynamic")
     assert synaptic["x"] == pytest.approx([f["parts"]["synaptic"]["value"] for f in figures])
     assert neuron["x"] == pytest.approx([f["parts"]["neuron"]["value"] for f in figures])
@@ -269,38 +272,40 @@ def column(found: Opened, table: str, k: int) -> list[str]:
 
 
 def test_tables_sort_by_number_and_by_name_and_turn(browser: Browser, html: Path) -> None:
+    models = told(html)
+    by_parameters = sorted(models, key=lambda name: -models[name]["n_parameters"])
+    by_rate = sorted((n for n in models if models[n]["mean_rate_hz"]), key=lambda n: models[n]["mean_rate_hz"])
+    assert by_parameters != list(models)
     with opened(browser, html, viewport=WIDE) as found:
-        assert column(found, "table-models", 1) == ["float", "integer", "lstm"]
-        found.page.click("#table-models th:has-text('accuracy') button")
-        assert column(found, "table-models", 1) == ["lstm", "integer", "float"]
-        assert found.page.locator("#table-models th[aria-sort=descending]").inner_text() == "accuracy"
+        assert column(found, "table-models", 1) == list(models)
+        found.page.click("#table-models th:has-text('parameters') button")
+        assert column(found, "table-models", 1) == by_parameters
+        assert found.page.locator("#table-models th[aria-sort=descending]").inner_text() == "parameters"
         found.page.click("#table-models th:has-text('rate') button")
         found.page.click("#table-models th:has-text('rate') button")
-        assert column(found, "table-models", 1) == [
-            "float",
-            "integer",
-            "lstm",
-        ]  # ascending; what has no rate stays last
+        assert column(found, "table-models", 1) == [*by_rate, "lstm"]  # ascending; what has no rate stays last
         found.page.click("#table-models th:has-text('model') button")
         found.page.click("#table-models th:has-text('model') button")
         assert column(found, "table-models", 1) == ["lstm", "integer", "float"]
 
 
 def test_csv_holds_the_table_as_sorted_with_numbers_unrounded(browser: Browser, html: Path) -> None:
-    told = {m["name"]: m for m in json.loads((html.parent / "compared" / "models.json").read_text())["models"]}
+    energies = {
+        (name, device): e["dynamic"]
+        for name, m in told(html).items()
+        for device, e in m["energy"].items()
+        if "refused" not in e
+    }
     with opened(browser, html, viewport=WIDE) as found:
         found.page.click("#table-energy th:has-text('dynamic') button")
         with found.page.expect_download() as waiting:
             found.page.click("#table-energy .csv")
         assert waiting.value.suggested_filename == "energy.csv"
         rows = list(csv.DictReader(Path(waiting.value.path()).read_text().splitlines()))
-    assert [(r["model"], r["device"]) for r in rows[:3]] == [
-        ("integer", "digital45"),
-        ("float", "digital45"),
-        ("lstm", "digital45"),
-    ]
+    assert (len(energies), len(rows)) == (4, 6)  # those without a figure are last
+    assert [(r["model"], r["device"]) for r in rows[:4]] == sorted(energies, key=lambda at: -energies[at]["value"])
     for row in rows[:4]:
-        dynamic = told[row["model"]]["energy"][row["device"]]["dynamic"]
+        dynamic = energies[row["model"], row["device"]]
         assert float(row["dynamic (J)"]) == dynamic["value"]
         assert float(row["dynamic low (J)"]) == dynamic["low"]
         assert float(row["dynamic high (J)"]) == dynamic["high"]
@@ -371,8 +376,8 @@ def test_phone_shows_everything_without_scrolling_sideways(browser: Browser, htm
 def evil(tmp_path: Path) -> Path:
     """Return a comparison whose every name would run a script, leave the page or break a table if it could."""
     folder = write_folder(tmp_path)
-    told = json.loads((folder / "models.json").read_text())
-    told |= {
+    held = json.loads((folder / "models.json").read_text())
+    held |= {
         "command": EVIL,
         "machine": EVIL,
         "versions": {EVIL: EVIL},
@@ -380,7 +385,7 @@ def evil(tmp_path: Path) -> Path:
         "task": {"name": EVIL, "params": {EVIL: EVIL}},
     }
     names = (EVIL, '=HYPERLINK("http://example.invalid")', "x" * 3000)
-    for model, name in zip(told["models"], names, strict=True):
+    for model, name in zip(held["models"], names, strict=True):
         device = {d + EVIL: e for d, e in model["energy"].items()}
         backends = {
             b + EVIL: {**r, "reason": EVIL if r["reason"] else "", "text": EVIL} for b, r in model["backends"].items()
@@ -399,8 +404,8 @@ def evil(tmp_path: Path) -> Path:
                 estimate["refused"] = EVIL
             else:
                 estimate["notes"] = [EVIL]
-    told["devices"] = [d + EVIL for d in told["devices"]]
-    (folder / "models.json").write_text(json.dumps(told))
+    held["devices"] = [d + EVIL for d in held["devices"]]
+    (folder / "models.json").write_text(json.dumps(held))
     hostile_populations(folder / "float")
     return folder
 

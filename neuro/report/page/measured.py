@@ -55,7 +55,7 @@ def read_measured(path: Path) -> Measured:
     meters = {m.text("name"): m for m in given.each("meters")}
     return Measured(
         path=path,
-        model=given.inner("model").text("name"),
+        model=given.text("model"),
         backend=given.text("backend"),
         machine=", ".join(f"{key} {value}" for key, value in given.inner("machine").value.items()),
         drawn=tuple(_drawn(name, m, given) for name, m in meters.items()),
@@ -70,16 +70,18 @@ def read_measured(path: Path) -> Measured:
 
 
 def _drawn(name: str, meter: Fields, given: Fields) -> Drawn:
-    joules = given.inner("joules").inner(name)
+    joules, n = given.inner("joules").inner("by_meter").inner(name), given.whole("n_samples")
     return Drawn(
         meter=name,
         covers=meter.text("covers", ""),
-        net=_spread(joules.inner("net_per_inference")),
-        gross=_spread(joules.inner("gross_per_inference")),
-        idle_w=given.inner("idle_w").maybe(name),
+        net=_spread(joules, n),
+        gross=_spread(joules.inner("gross"), n),
+        idle_w=joules.maybe("idle_w"),
         above_idle=joules.value.get("above_idle") is True,
     )
 
 
-def _spread(entry: Fields) -> Spread:
-    return Spread(median=entry.number("median"), low=entry.number("low"), high=entry.number("high"))
+def _spread(entry: Fields, n: int = 1) -> Spread:
+    """Return a spread, of n samples together, for one."""
+    median, low, high = (entry.number(key) / max(n, 1) for key in ("median", "low", "high"))
+    return Spread(median=median, low=low, high=high)
