@@ -18,7 +18,11 @@ const neuro = (() => {
   // Plotly reads a few tags, entities and %{...} in its texts: a name must be none of these.
   const plain = (text) =>
     String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/%/g, "&#37;");
-  const short = (text, most = 22) => (String(text).length > most ? String(text).slice(0, most - 1) + "…" : String(text));
+  // Names often differ at their ends: what is too long loses its middle.
+  function short(text, most = 22) {
+    const letters = [...String(text)], head = Math.ceil((most - 1) * 0.55);
+    return letters.length <= most ? letters.join("") : letters.slice(0, head).join("") + "…" + letters.slice(letters.length - (most - 1 - head)).join("");
+  }
 
   function ink() {
     const style = getComputedStyle(document.documentElement);
@@ -50,8 +54,10 @@ const neuro = (() => {
     };
   }
 
-  const config = () => ({
-    displaylogo: false, responsive: true, displayModeBar: coarse() ? true : "hover", doubleClick: "reset", showTips: false,
+  // Under a finger a drag scrolls the page, so that zoom needs buttons: where zoom is worth their room.
+  const ZOOMED = ["raster", "tradeoff-chart", "training-chart"];
+  const config = (id) => ({
+    displaylogo: false, showSendToCloud: false, plotlyServerURL: "", responsive: true, displayModeBar: coarse() ? ZOOMED.includes(id) : "hover", doubleClick: "reset", showTips: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines", "hoverClosestCartesian", "hoverCompareCartesian"],
   });
 
@@ -62,7 +68,7 @@ const neuro = (() => {
     drawn.set(id, build);
     const { data, layout: l } = build();
     node.style.minHeight = l.height + "px";
-    Plotly.react(node, data, l, config());
+    Plotly.react(node, data, l, config(id));
     return node;
   }
   const redraw = () => drawn.forEach((build, id) => draw(id, build));
@@ -132,5 +138,5 @@ const neuro = (() => {
   }
   theme();
 
-  return { figures, el, plain, short, ink, narrow, axis, titled, layout, draw, choice, legend, notes, bytes, si };
+  return { coarse, figures, el, plain, short, ink, narrow, axis, titled, layout, draw, choice, legend, notes, bytes, si };
 })();

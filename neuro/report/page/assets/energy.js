@@ -15,7 +15,7 @@ neuro.energy = (() => {
 
   const row = (m) => rows().indexOf(m);
   function names() {
-    const most = neuro.narrow() ? 12 : 22;
+    const most = neuro.narrow() ? 14 : 22;
     return axis({ tickvals: rows().map((_, k) => k), ticktext: rows().map((m) => plain(neuro.short(m.model, most))), range: [rows().length - 0.5, -0.5], ticklabelstandoff: 6, showgrid: false, fixedrange: true, tickfont: { size: 12.5, color: ink().ink } });
   }
   const height = (each) => 52 + each * rows().length;
@@ -64,7 +64,7 @@ neuro.energy = (() => {
     const median = { type: "scatter", mode: "markers", x: models.map((m) => share(m, 2)), y: models.map(at), marker: { symbol: "line-ns", size: 16, line: { width: 2.5, color: c.ink } },
       customdata: models.map((m) => m.spread.map((x) => si(x, "J"))), hovertemplate: "median %{customdata[2]}<br>middle half %{customdata[1]} to %{customdata[3]}<br>all %{customdata[0]} to %{customdata[4]}<extra></extra>" };
     return { data: [line([0, 4], 1.4, c.quiet), line([1, 3], 12, c.series[5]), median],
-      layout: layout(height(30), { xaxis: axis({ tickformat: ".0%", nticks: 8, title: titled("dynamic energy of a sample, of the median") }), yaxis: names(), margin: { l: 8, r: 16, t: 4, b: 40 }, annotations: []  }) };
+      layout: layout(height(30), { xaxis: axis({ tickformat: ".0%", nticks: 8, title: titled("dynamic energy of a sample, of the median") }), yaxis: names(), margin: { l: 8, r: 16, t: 4, b: 40 }, annotations: blanks() }) };
   }
 
   function caption() {
@@ -79,7 +79,14 @@ neuro.energy = (() => {
   // The table shows the chosen device; its CSV holds all.
   function table() {
     const figure = document.getElementById("table-energy"), name = energy.devices[device].name;
-    for (const row of figure.querySelectorAll("tbody tr")) row.hidden = row.cells[1].dataset.value !== name;
+    const heads = figure.querySelectorAll("th"), all = [...figure.querySelectorAll("tbody tr")];
+    for (const row of all) row.hidden = row.cells[1].dataset.value !== name;
+    const shown = all.filter((r) => !r.hidden);
+    heads.forEach((head, k) => { // a part that no model has here needs no column
+      if (/ (low|high)$/.test(head.dataset.title)) return;
+      const texts = new Set(shown.map((r) => r.cells[k].textContent)), none = texts.has("not applicable") && texts.size === 1 + texts.has("refused");
+      for (const cell of [head, ...all.map((r) => r.cells[k])]) cell.hidden = none;
+    });
     figure.classList.add("one-device");
     figure.querySelector("h3").replaceChildren("Energy in parts on ", neuro.el("bdi", {}, name));
     figure.querySelector(".csv").replaceChildren("Download CSV of all devices");
@@ -94,7 +101,9 @@ neuro.energy = (() => {
     document.getElementById("spread-figure").hidden = !has;
     if (has) draw("spread", spread);
     document.getElementById("standing-caption").replaceChildren(caption());
-    neuro.notes("energy-refused", energy.devices[k].models.filter((m) => m.refused).map((m) => `Not priced: ${m.model}. ${m.refused}`));
+    const reasons = new Map();
+    for (const m of rows().filter((m) => m.refused)) reasons.set(m.refused, [...(reasons.get(m.refused) ?? []), m.model]);
+    neuro.notes("energy-refused", [...reasons].map(([why, names]) => `Not priced: ${names.join(", ")}. ${why}`));
   }
 
   neuro.choice(document.getElementById("energy-controls"), "Device", energy.devices.map((d) => d.name), device, show);

@@ -78,20 +78,21 @@ neuro.raster = (() => {
     const v = decode(states, "v", chosen.unit, shown.steps), a = decode(states, "a", chosen.unit, shown.steps);
     if (v) {
       const traces = [], limit = states.threshold[states.units.indexOf(chosen.unit)];
+      let A = null;
       if (limit) {
-        const A = time.map((_, t) => limit[0] + (limit[1] && a ? limit[1] * a[t] : 0));
+        A = time.map((_, t) => limit[0] + (limit[1] && a ? limit[1] * a[t] : 0));
         traces.push({ type: "scatter", mode: "lines", x: time, y: A, line: { width: 1.2, color: c.quiet, dash: "4px,3px" },
-                      hovertemplate: "threshold A = %{y:.5g}<br>%{x} ms<extra></extra>" });
+                      hovertemplate: "threshold A = %{y:,.5~r}<br>%{x} ms<extra></extra>" });
       }
-      traces.push(line(v, { hovertemplate: "v = %{y:.5g}<br>%{x} ms<extra></extra>" }));
+      traces.push(line(v, { hovertemplate: "v = %{y:,.5~r}<br>%{x} ms<extra></extra>" }));
       const lane = shown.neurons[k], at = lane.step.filter((_, i) => lane.unit[i] === chosen.unit);
-      traces.push({ type: "scatter", mode: "markers", x: at.map((t) => t * shown.dt_ms), y: at.map((t) => v[t]), hoverinfo: "skip",
+      traces.push({ type: "scatter", mode: "markers", x: at.map((t) => t * shown.dt_ms), y: at.map((t) => Math.max(v[t], A ? A[t] : v[t])), hoverinfo: "skip",
                     marker: { size: 5, color: colour(k) } });
       found.push({ title: `${plain(neuro.short(chosen.name, 14))} ${chosen.unit}: ` + (neuro.narrow() ? "membrane, threshold" : "membrane v, threshold A (broken), spikes (dots)"), height: 120, traces, axis: {} });
     }
     for (const [state, title] of [["a", "adaptation a"], ["x", "auxiliary current x"], ["u", "synaptic current u"]]) {
       const y = decode(states, state, chosen.unit, shown.steps);
-      if (y) found.push({ title, height: 76, traces: [line(y, { hovertemplate: `${state} = %{y:.5g}<br>%{x} ms<extra></extra>` })], axis: { nticks: 4 } });
+      if (y) found.push({ title, height: 76, traces: [line(y, { hovertemplate: `${state} = %{y:,.5~r}<br>%{x} ms<extra></extra>` })], axis: { nticks: 4 } });
     }
     return found;
   }
@@ -103,7 +104,7 @@ neuro.raster = (() => {
     const traces = order.map((k) => ({
       type: "scatter", mode: "lines", x: time, y: decode(readout, "y", k, shown.steps),
       line: { width: told && paint(k) !== c.pale ? 2 : 1.1, color: paint(k), dash: told && k === shown.prediction && k !== shown.label ? "6px,3px" : "solid" },
-      hovertemplate: `class ${k}: y = %{y:.5g}<br>%{x} ms<extra></extra>`,
+      hovertemplate: `class ${k}: y = %{y:,.5~r}<br>%{x} ms<extra></extra>`,
     }));
     const right = shown.label === shown.prediction;
     const said = !told ? "" : right ? `; class ${shown.label} (blue), answered right` : `; class ${shown.label} (blue), answered ${shown.prediction} (broken)`;
@@ -111,7 +112,7 @@ neuro.raster = (() => {
   }
 
   function build() {
-    const found = panels(), c = ink(), gap = 30, bottom = 40, top = 22;
+    const found = panels(), c = ink(), gap = 30, bottom = 40, top = neuro.coarse() ? 52 : 22;
     const inner = found.reduce((h, p) => h + p.height, 0) + gap * (found.length - 1), total = inner + top + bottom;
     const l = layout(total, {
       margin: { l: neuro.narrow() ? 52 : 74, r: 10, t: top, b: bottom }, shapes: [], annotations: [],

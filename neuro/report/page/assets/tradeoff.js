@@ -70,7 +70,7 @@
     const low = Math.min(...costs), high = Math.max(...costs), room = Math.max(0.08 * (high - low), 0.12);
     const height = neuro.narrow() ? 340 : 420, range = [low - room, high + room];
     return { data, layout: layout(height, { annotations: points.length ? labels(points, range, height) : [], margin: { l: 8, r: 24, t: 24, b: 44 },
-      xaxis: axis({ type: "log", title: titled(`dynamic energy an inference on ${plain(device)} (log scale)`), tickformat: "~s", ticksuffix: "J", range: costs.length ? range : undefined, dtick: high - low > 1.2 ? 1 : "D2" }),
+      xaxis: axis({ type: "log", title: titled(neuro.narrow() ? `dynamic energy on ${plain(neuro.short(device))}` : `dynamic energy an inference on ${plain(neuro.short(device))} (log scale)`), tickformat: "~s", ticksuffix: "J", range: costs.length ? range : undefined, dtick: high - low > 1.2 ? 1 : "D2" }),
       yaxis: axis({ title: titled("accuracy"), tickformat: ".0%", nticks: 7 }) }) };
   }
 

@@ -16,8 +16,8 @@
   }
 
   function build() {
-    const c = ink(), each = 150, gap = 34, inner = panels.length * each + (panels.length - 1) * gap, [low, high] = figures.band;
-    const l = layout(inner + 66, { margin: { l: 52, r: 12, t: 22, b: 44 }, shapes: [], annotations: [], xaxis: axis({ title: titled("iteration"), tickformat: ",d", automargin: false, rangemode: "tozero", anchor: "y" + (panels.length > 1 ? panels.length : "") }) });
+    const c = ink(), each = 150, gap = 34, head = neuro.coarse() ? 52 : 22, inner = panels.length * each + (panels.length - 1) * gap, [low, high] = figures.band;
+    const l = layout(inner + head + 44, { margin: { l: 52, r: 12, t: head, b: 44 }, shapes: [], annotations: [], xaxis: axis({ title: titled("iteration"), tickformat: ",d", automargin: false, rangemode: "tozero", anchor: "y" + (panels.length > 1 ? panels.length : "") }) });
     const data = [];
     panels.forEach(([key, title, more], k) => {
       const id = "y" + (k ? k + 1 : ""), top = 1 - (k * (each + gap)) / inner;
