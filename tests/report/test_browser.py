@@ -87,7 +87,9 @@ def test_every_chart_is_drawn_and_nothing_breaks_or_leaves_the_page(shown: Opene
     assert "no figure is published" in (shown.page.locator("#standing").text_content() or "")
     buttons = shown.js("[...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title)")
     assert "Zoom in" in buttons
-    assert not [title for title in buttons if "Share" in title or "Cloud" in title]  # Plotly has one that uploads the chart
+    assert not [
+        title for title in buttons if "Share" in title or "Cloud" in title
+    ]  # Plotly has one that uploads the chart
     assert shown.problems == []
     assert shown.requests == []
 

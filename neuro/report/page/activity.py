@@ -14,7 +14,7 @@ BAND_HZ = (10.0, 20.0)
 """Where sparse activity is wanted (DESIGN): mean rates of 10 to 20 Hz."""
 _RATE_BINS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 _MOST_BINS = 40
-_CV_STEP, _CV_MOST = 0.1, 2.0
+_CV_BINS = (0.1, 0.2, 0.5, 1.0, 10.0, 100.0, 1e9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,4 +102,5 @@ def _interval_edges(intervals: NDArray[np.float64], dt_ms: float) -> NDArray[np.
 
 def _cv_edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
     most = max(float(known.max(initial=0.0)), 1.5)
-    return np.arange(int(min(most, _CV_MOST) / _CV_STEP) + 2, dtype=np.float64) * _CV_STEP
+    width = next(w for w in _CV_BINS if most / w <= _MOST_BINS)
+    return np.arange(int(most / width) + 2, dtype=np.float64) * width

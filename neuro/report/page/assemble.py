@@ -72,7 +72,8 @@ def _title(sources: Sources) -> tuple[str, str]:
             if len(c.models) == 1
             else f"{len(c.models)} models compared"
         )
-        return f"{c.task}: {lead}", f"{c.n_samples:,} {c.split} samples of {c.steps:,} steps of {c.dt_ms:g} ms"
+        title = lead if lead.startswith(f"{c.task} ") else f"{c.task}: {lead}"
+        return title, f"{c.n_samples:,} {c.split} samples of {c.steps:,} steps of {c.dt_ms:g} ms"
     if sources.recorded:
         first = sources.recorded[0]
         r = first.recording

@@ -53,7 +53,7 @@ def _separation(scored: list[Model]) -> str:
     assert best is not None
     assert worst is not None
     if best[0] <= worst[1]:
-        return "Their 95 % intervals overlap: so few decisions do not tell them apart."
+        return "Their 95 % intervals overlap: so few decisions hardly tell them apart."
     return ""
 
 

@@ -40,7 +40,11 @@ def models(found: tuple[Model, ...]) -> Table:
         Column(title="cores"),
     )
     notes = (
-        *(("Below an accuracy: right of all decisions, and Wilson's 95 % interval.",) if not regression else ()),
+        *(
+            ("Below an accuracy: right of all decisions, and Wilson's 95 % interval.",)
+            if any(m.n_decisions for m in found)
+            else ()
+        ),
         "Spikes, synaptic events and operations are means over samples for one inference. MAC: multiply-accumulates; AC: additions alone, "
         "what a spike makes of them.",
     )

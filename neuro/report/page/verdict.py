@@ -50,7 +50,7 @@ def _equal(agree: _Found, models: tuple[Model, ...]) -> str:
     counted = {m.name: found for m, _, r in agree if (found := compared(r))}
     n_spikes, n_values = (sum(found[k] for found in counted.values()) for k in (0, 1))
     of = f" of {plural(len(held_to), 'model')}" if len(models) > 1 else ""
-    amount = f" ({n_spikes:,} spikes, {n_values:,} values)" if counted else ""
+    amount = f" ({n_spikes:,} spikes, {n_values:,} values of states)" if counted else ""
     if all(r.parity == "exact" for _, _, r in agree):
         return f"{listed(list(names))} agree bit for bit in every spike and every state{of}{amount}."
     return (

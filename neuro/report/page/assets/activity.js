@@ -14,7 +14,7 @@
       customdata: edges.slice(0, -1).map((e, i) => [e, edges[i + 1]]),
       hovertemplate: `${neuro.plain(neuro.short(name))}: %{y} ${what}<br>%{customdata[0]:.3~g} to %{customdata[1]:.3~g} ${more.unit}<extra></extra>`,
     }));
-    const l = layout(220, { barmode: "stack", bargap: 0.06, xaxis: axis({ showgrid: false, title: titled(more.title), ...more.axis }), yaxis: axis({ title: titled(what), nticks: 5 }), shapes: more.shapes ?? [], annotations: more.annotations ?? [], margin: { l: 8, r: 8, t: 20, b: 40 } });
+    const l = layout(220, { barmode: "stack", bargap: 0.06, xaxis: axis({ showgrid: false, title: titled(more.title), ...more.axis }), yaxis: axis({ title: titled(what), nticks: 5, ...(data.some((t) => t.y.some((n) => n > 0)) ? {} : { range: [0, 1], tickvals: [0] }) }), shapes: more.shapes ?? [], annotations: more.annotations ?? [], margin: { l: 8, r: 8, t: 20, b: 40 } });
     return { data, layout: l };
   }
 

@@ -14,7 +14,7 @@
       hovertemplate: "class %{y} taken for %{x}: %{customdata} (%{z:.0%})<extra></extra>" }];
     const annotations = !few ? [] : shown.matrix.flatMap((row, y) => row.map((x, k) => x && { x: k, y, text: String(x), showarrow: false, font: { size: n > 12 ? 10 : 12.5, color: share[y][k] > 0.5 ? c.paper : c.ink } }).filter(Boolean));
     const ticks = few ? { tickvals: classes } : { nticks: 10 };
-    return { data, layout: layout(Math.min(440, document.getElementById("confusion").clientWidth), { annotations, margin: { l: 8, r: 8, t: 8, b: 40 },
+    return { data, layout: layout(Math.min(440, 80 + 64 * n, document.getElementById("confusion").clientWidth), { annotations, margin: { l: 8, r: 8, t: 8, b: 40 },
       xaxis: axis({ title: titled("answered class"), showgrid: false, constrain: "domain", ...ticks }),
       yaxis: axis({ title: titled("true class"), showgrid: false, autorange: "reversed", scaleanchor: "x", constrain: "domain", ...ticks }) }) };
   }

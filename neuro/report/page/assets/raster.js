@@ -115,7 +115,7 @@ neuro.raster = (() => {
     const found = panels(), c = ink(), gap = 30, bottom = 40, top = neuro.coarse() ? 52 : 22;
     const inner = found.reduce((h, p) => h + p.height, 0) + gap * (found.length - 1), total = inner + top + bottom;
     const l = layout(total, {
-      margin: { l: neuro.narrow() ? 52 : 74, r: 10, t: top, b: bottom }, shapes: [], annotations: [],
+      margin: { l: neuro.narrow() ? 52 : 74, r: 16, t: top, b: bottom }, shapes: [], annotations: [],
       uirevision: shown.model, xaxis: axis({ range: [-0.5 * shown.dt_ms, (shown.steps - 0.5) * shown.dt_ms], anchor: "y" + (found.length > 1 ? found.length : ""),
         title: neuro.titled("time (ms)"), showgrid: true, automargin: false }),
     });
@@ -132,7 +132,7 @@ neuro.raster = (() => {
         if (mine) {
           const at = mine.offset + chosen.unit, half = Math.max(0.6, 3.5 / mine.pixels);
           l.shapes.push({ type: "rect", xref: "paper", x0: 0, x1: 1, yref: "y" + id, y0: at - half, y1: at + half, fillcolor: c.band, line: { width: 0 }, layer: "below" });
-          l.annotations.push({ xref: "paper", x: 0, xanchor: "right", yref: "y" + id, y: at, text: "▸", showarrow: false, font: { size: 13, color: c.ink } });
+          l.annotations.push({ xref: "paper", x: 1, xanchor: "left", yref: "y" + id, y: at, text: "◂", showarrow: false, font: { size: 13, color: c.ink } });
         }
       }
       data.push(...panel.traces.map((t) => ({ ...t, xaxis: "x", yaxis: "y" + id })));

@@ -63,6 +63,13 @@
     });
   }
 
+  // Powers of ten; where these are few, their doubles and fives, too.
+  function ticks([low, high]) {
+    const within = (digits) => { const found = []; for (let d = Math.floor(low); d <= high; d++) for (const m of digits) { const v = m * 10 ** d; if (Math.log10(v) >= low && Math.log10(v) <= high) found.push(v); } return found; };
+    const values = within([1]).length > 2 ? within([1]) : within([1, 2, 5]);
+    return { tickvals: values, ticktext: values.map((v) => si(v, "J")) };
+  }
+
   function build() {
     const points = models(), swept = sweeps();
     const data = [...(points.length ? named(points) : []), ...swept.flatMap(trials)];
@@ -70,7 +77,7 @@
     const low = Math.min(...costs), high = Math.max(...costs), room = Math.max(0.08 * (high - low), 0.12);
     const height = neuro.narrow() ? 340 : 420, range = [low - room, high + room];
     return { data, layout: layout(height, { annotations: points.length ? labels(points, range, height) : [], margin: { l: 8, r: 24, t: 24, b: 44 },
-      xaxis: axis({ type: "log", title: titled(neuro.narrow() ? `dynamic energy on ${plain(neuro.short(device))}` : `dynamic energy an inference on ${plain(neuro.short(device))} (log scale)`), tickformat: "~s", ticksuffix: "J", range: costs.length ? range : undefined, dtick: high - low > 1.2 ? 1 : "D2" }),
+      xaxis: axis({ type: "log", title: titled(neuro.narrow() ? `dynamic energy on ${plain(neuro.short(device))}` : `dynamic energy an inference on ${plain(neuro.short(device))} (log scale)`), ...ticks(range), range: costs.length ? range : undefined }),
       yaxis: axis({ title: titled("accuracy"), tickformat: ".0%", nticks: 7 }) }) };
   }
 
