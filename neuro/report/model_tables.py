@@ -6,9 +6,9 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group as Lines
@@ -16,11 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from neuro.metrics import Energy, Operations, Part, Range, Workload
-from neuro.report.models import Model, Models
-from neuro.report.outcome import Row
 from neuro.report.prices import Refused
 from neuro.report.tables import plain
 from neuro.report.units import ranged, si
+
+if TYPE_CHECKING:
+    from neuro.report.models import Model, Models
+    from neuro.report.outcome import Row
 
 FORM = "neuro-models"
 SCHEMA_VERSION = 1
@@ -28,6 +30,9 @@ _MODEL_COLUMNS = (
     "model", "kind", "accuracy", "rate\nHz", "spikes", "synaptic\nevents", "MAC", "AC", "parameters", "their\nbytes", "state\nbytes",
 )  # fmt: skip
 _ENERGY_COLUMNS = ("model", "device", "dynamic", "static", "host", "latency", "energy x delay")
+_BENCH_COLUMNS = (
+    "model", "activation\nsparsity", "connection\nsparsity", "footprint\nbytes", "dense\noperations", "effective\nMACs", "effective\nACs",
+)  # fmt: skip
 _LEFT = ("model", "kind", "device")
 _MAY_WRAP = ("dynamic", "static", "host", "energy x delay")
 
@@ -47,6 +52,8 @@ def models_markdown(models: Models) -> str:
     if models.devices:
         lines += ["", f"{_energy_title(models)}.", "", *_markdown_grid(_ENERGY_COLUMNS, _energy_rows(models)), ""]
         lines += [f"- {plain(f'{where}: {note}')}" for where, note in (*_refusals(models), *_energy_notes(models))]
+    lines += ["", "By the definitions of NeuroBench (Yik et al. 2025), means an inference.", ""]
+    lines += [*_markdown_grid(_BENCH_COLUMNS, [_bench_cells(m) for m in models.models])]
     lines += ["", *(f"- {plain(f'{m.name}: {m.kind}, sha256 {m.sha256}{_read_from(m)}')}" for m in models.models)]
     lines += [f"- {plain(f'{m.name}, {r.backend}: {_verdict_text(m, r)}')}" for m in models.models for r in m.rows]
     return "\n".join(lines).rstrip() + "\n"
@@ -124,6 +131,18 @@ def _model_cells(m: Model) -> list[str]:
         f"{work.n_parameters:,}",
         f"{work.parameter_bytes:,}",
         f"{work.state_bytes:,}",
+    ]
+
+
+def _bench_cells(m: Model) -> list[str]:
+    b = m.neurobench
+    if b is None:
+        return [m.name, *["-"] * 6]
+    sparsities = f"{b.activation_sparsity:.4f}", f"{b.connection_sparsity:.4f}"
+    return [
+        m.name,
+        *sparsities,
+        *(f"{x:,.0f}" for x in (b.footprint_bytes, b.dense, b.effective_macs, b.effective_acs)),
     ]
 
 
@@ -213,6 +232,7 @@ def _model_data(m: Model, folder: str) -> dict[str, Any]:
         "n_parameters": work and work.n_parameters, "parameter_bytes": work and work.parameter_bytes,
         "state_bytes": work and work.state_bytes,
         "operations": work and {"synaptic": _means(work.synaptic), "neuron": _means(work.neuron)},
+        "neurobench": m.neurobench and asdict(m.neurobench),
         "dense_mac": work and _mean(work.dense_mac), "n_cores": max((len(p.cores) for p in m.placements.values()), default=0),
         "distributions": _distributions(m, work),
         "backends": {r.backend: _backend_data(m, r) for r in m.rows},

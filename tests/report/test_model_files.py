@@ -162,6 +162,7 @@ def test_tables_show_every_model_and_device(several: Path) -> None:
 def test_without_devices_there_is_no_table_of_energy() -> None:
     found = compare_models([Entry(name="x", model=digits_graph())], digits_task(), n_samples=2, devices=[])
     assert "energy" not in models_markdown(found)
+    assert found._repr_markdown_() == models_markdown(found)
     assert "energy" not in printed(found)
 
 
