@@ -40,7 +40,8 @@ ORDER = {
     "metrics": _RECORDING | {"recording"},
     "deploy": _BACKEND | {"backend", "metrics"},
     "report": _TRAIN | {"metrics", "deploy"},
-    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", "measure", ""},
+    "sweep": _TRAIN | {"train", "recipe", "_recipes", "metrics", "deploy", ""},
+    "cli": _TRAIN | {"train", "learning", "recipe", "metrics", "report", "deploy", "measure", "sweep", ""},
     "": _BASE | {"graph", "recording", "backend", "deploy", "learning"},  # neuro/__init__.py itself
 }
 # Packages under backends/ are strangers: they see the contract, and nothing else of neuro.
@@ -65,6 +66,9 @@ HEAVY = (
     "nest",
     "neurobench",
     "snntorch",
+    "optuna",
+    "dask",
+    "distributed",
     *SIMULATORS,
 )
 NEWER_THAN_3_10 = {"tomllib", "Self", "StrEnum", "assert_never", "ExceptionGroup", "override", "batched"}

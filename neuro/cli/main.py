@@ -9,13 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 from neuro import __version__
-from neuro.cli import backends, check, compare, devices, diff, export, learn, measure, quantize, run, show, train
+from neuro.cli import backends, check, compare, devices, diff, export, learn, measure, quantize, run, show, sweep, train
 from neuro.errors import NeuroError
 
 EXIT_PROBLEM, EXIT_MISSING = 2, 3
 _EPILOG = (
     "Exit codes: 0 done; 1 backends that have to agree do not, or one broke, or two recordings differ, or a chip cannot hold a "
-    "graph; 2 a mistake in what was given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
+    "graph, or a trial of a sweep failed; 2 a mistake in what was given, told on stderr; 3 a backend that was asked for is not available; 130 interrupted."
 )
 
 
@@ -80,6 +80,7 @@ def _root(
 
 app.command("train")(train.train)
 app.command("learn")(learn.learn)
+app.command("sweep")(sweep.sweep)
 app.command("export")(export.export)
 app.command("show")(show.show)
 app.command("run")(run.run)

@@ -29,10 +29,13 @@ from neuro.graph import (
     IntProjection,
     Population,
     Projection,
+    fit_exponent,
     integer_decay,
     round_to_bias,
-    round_to_mantissas,
 )
+
+MAX_WEIGHT_BITS = 9
+"""Bits of a full mantissa, sign included: -255..255."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class Part:
     """The synapses of a float projection that become one integer projection.
 
     name: of the integer projection. sign_mode: of SIGN_MODES. keep: which synapses of the float projection, bool (n_synapses,).
+    weight_bits: of a weight, sign included; below 9 the last 9 - weight_bits bits of every mantissa are 0, as with Lava's num_weight_bits.
     """
 
     name: str
     projection: Projection
     sign_mode: str
     keep: NDArray[np.bool_]
+    weight_bits: int = MAX_WEIGHT_BITS
 
     @property
     def weight(self) -> NDArray[np.float64]:
@@ -64,38 +69,55 @@ class Part:
         weight: NDArray[np.float64] = self.projection.weight[self.keep]
         return weight
 
+    @property
+    def step(self) -> int:
+        """Return the step from one mantissa to the next."""
+        return int(SIGN_MODES[self.sign_mode][2]) << (MAX_WEIGHT_BITS - self.weight_bits)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Return the least and the greatest mantissa."""
+        low, high, _ = SIGN_MODES[self.sign_mode]
+        return -(-low // self.step) * self.step, high // self.step * self.step
+
+    @property
+    def most(self) -> int:
+        """Return the largest |mantissa| of a sign mode without both signs: 255 of 9 bits, 240 of 5."""
+        return 2 ** (MAX_WEIGHT_BITS - 1) - 2 ** (MAX_WEIGHT_BITS - self.weight_bits)
+
     def mantissas(self, scale: float, exponent: int) -> NDArray[np.int64]:
         """Return the weights as mantissas of the sign mode, rounded half to even and clipped."""
-        values = self.weight * scale
-        if self.sign_mode != "mixed":
-            return round_to_mantissas(values, exponent)
-        low, high, step = SIGN_MODES["mixed"]
-        halves = np.rint(values / (step * 2.0 ** (SCALE_BITS + exponent)))
-        return np.clip(step * halves, low, high).astype(np.int64)
+        whole = self.step * np.rint(self.weight * scale / (self.step * 2.0 ** (SCALE_BITS + exponent)))
+        return np.clip(whole, *self.bounds).astype(np.int64)
+
+    def fit_exponent(self, scale: float, size: float) -> int:
+        """Return the least exponent at which a weight of that size, in float units, fits; see `neuro.graph.fit_exponent`."""
+        return fit_exponent(scale * size * (2 ** (MAX_WEIGHT_BITS - 1) - 1) / self.most)
 
     def errors(self, scale: float, exponent: int) -> NDArray[np.float64]:
         """Return what each weight is changed by, in float units."""
         return self.mantissas(scale, exponent) * (2.0 ** (SCALE_BITS + exponent) / scale) - self.weight
 
 
-def parts_of(graph: Graph, *, split: bool = True) -> tuple[Part, ...]:
+def parts_of(graph: Graph, *, split: bool = True, weight_bits: int = MAX_WEIGHT_BITS) -> tuple[Part, ...]:
     """Cut each projection into the parts that a chip holds: by sign (split; 8 bits a weight), or whole (mixed; 7 bits and a sign).
 
     A projection with one sign only is one part of its own name; otherwise NAME.exc (zeros go there) and NAME.inh.
+    weight_bits: as in `Part`.
     """
     found = []
     for c in graph.projections:
         positive, negative = c.weight > 0, c.weight < 0
         everything = np.ones(c.size, dtype=bool)
         if not negative.any():
-            found.append(Part(c.name, c, "excitatory", everything))
+            found.append(Part(c.name, c, "excitatory", everything, weight_bits))
         elif not positive.any():
-            found.append(Part(c.name, c, "inhibitory", everything))
+            found.append(Part(c.name, c, "inhibitory", everything, weight_bits))
         elif not split:
-            found.append(Part(c.name, c, "mixed", everything))
+            found.append(Part(c.name, c, "mixed", everything, weight_bits))
         else:
-            found.append(Part(f"{c.name}.exc", c, "excitatory", ~negative))
-            found.append(Part(f"{c.name}.inh", c, "inhibitory", negative))
+            found.append(Part(f"{c.name}.exc", c, "excitatory", ~negative, weight_bits))
+            found.append(Part(f"{c.name}.inh", c, "inhibitory", negative, weight_bits))
     return tuple(found)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuro.deploy.profiles import Profile
-from neuro.graph import AHP, INPUTS, Graph, Projection, kind
+from neuro.graph import AHP, INPUTS, Graph, IntProjection, Projection, kind
 
-WEIGHT_BITS = 8
-"""Bits of a stored mantissa: 0..255 with the sign in the list's mode, or 7 and a sign."""
+FULL_BITS = 8
+"""Bits of a full mantissa as it is stored: 0..255 with the sign in the list's mode, or 7 and a sign."""
 DELAY_BITS = 6
 HEADER_BITS, BLOCK_SYNAPSES, MEMORY_UNIT_BITS = 10, 64, 64
 
@@ -96,7 +96,10 @@ def demand(graph: Graph, profile: Profile) -> Demand:
     posts = [first[c.target] + c.post.astype(np.int64) for c in projections]
     axons = [starts[k] + c.pre.astype(np.int64) for k, c in enumerate(projections)]
     outside = [isinstance(p, INPUTS) for p in sent]
-    bits = [WEIGHT_BITS + index_bits + DELAY_BITS * _delayed(c, o) for c, o in zip(projections, outside, strict=True)]
+    bits = [
+        _weight_bits(c, profile) + index_bits + DELAY_BITS * _delayed(c, o)
+        for c, o in zip(projections, outside, strict=True)
+    ]
     pair, count = np.unique(_joined(posts) * max(n_axons, 1) + _joined(axons), return_counts=True)
     post, axon = np.divmod(pair, max(n_axons, 1))
     per_neuron = np.bincount(post, minlength=n_neurons)
@@ -131,6 +134,12 @@ def _with_own_spikes(graph: Graph) -> tuple[Projection, ...]:
                 )
             )
     return (*graph.projections, *own)
+
+
+def _weight_bits(c: Projection, profile: Profile) -> int:
+    """Return the bits of a stored mantissa: fewer where the profile has narrow weights and these are such."""
+    fewer = FULL_BITS + 1 - profile.weight_bits
+    return FULL_BITS - fewer if isinstance(c, IntProjection) and not (c.weight % (1 << fewer)).any() else FULL_BITS
 
 
 def _delayed(c: Projection, from_input: bool) -> bool:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from neuro.deploy.ahp import AhpNote
 from neuro.deploy.behaviour import Behaviour
-from neuro.deploy.convert import Part, Plan
+from neuro.deploy.convert import MAX_WEIGHT_BITS, Part, Plan
 from neuro.deploy.soft_reset import SoftResetNote
-from neuro.graph import MAX_STATE, MAX_V_TH, NEURONS, SIGN_MODES, Graph
+from neuro.graph import MAX_STATE, MAX_V_TH, NEURONS, Graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class QuantizeNote:
     scales: integer units for one float unit, by receiving population. exponents: by integer projection. calibration: the stimulus, in
     words. distance, first_distance: how far the behaviour is from the float graph's, after the search and at its start. n_runs: runs
     of the search. changes: what is not the same model any more. problems: what went wrong, each with what to do. soft_reset, ahp: the
-    notes of these passes, if the profile needed them.
+    notes of these passes, if the profile needed them. weight_bits: of a weight, sign included.
     """
 
     profile: str
@@ -92,6 +92,7 @@ class QuantizeNote:
     problems: tuple[str, ...] = ()
     soft_reset: SoftResetNote | None = field(default=None)
     ahp: AhpNote | None = field(default=None)
+    weight_bits: int = MAX_WEIGHT_BITS
 
     @property
     def silenced(self) -> tuple[str, ...]:
@@ -103,8 +104,9 @@ class QuantizeNote:
         )
 
     def __str__(self) -> str:
+        narrow = "" if self.weight_bits == MAX_WEIGHT_BITS else f", weights of {self.weight_bits} bits"
         lines = [
-            f"quantised for {self.profile}; calibrated on {self.calibration}",
+            f"quantised for {self.profile}{narrow}; calibrated on {self.calibration}",
             f"distance of behaviour from the float graph {self.distance:.4g} "
             f"({self.first_distance:.4g} by weight error alone; {self.n_runs} run{'s' * (self.n_runs != 1)})",
         ]
@@ -122,7 +124,7 @@ def projection_change(part: Part, plan: Plan) -> ProjectionChange:
     """Measure what rounding did to the weights of one integer projection."""
     scale, exponent = plan.scales[part.projection.target], plan.exponents[part.name]
     mantissas, errors = part.mantissas(scale, exponent), part.errors(scale, exponent)
-    low, high, step = SIGN_MODES[part.sign_mode]
+    (low, high), step = part.bounds, part.step
     exact = part.weight * scale / 2.0 ** (6 + exponent)
     weight = part.weight
     largest = float(np.abs(weight).max(initial=0.0))

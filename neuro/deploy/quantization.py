@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuro.backend import Stimulus
 from neuro.deploy import note as notes
 from neuro.deploy.behaviour import DEFAULT_RATE_HZ, distance, observe, poisson
-from neuro.deploy.convert import Plan, convert, parts_of
+from neuro.deploy.convert import MAX_WEIGHT_BITS, Plan, convert, parts_of
 from neuro.deploy.note import QuantizeNote
 from neuro.deploy.problems import problems
 from neuro.deploy.profiles import Profile
@@ -37,20 +37,21 @@ def quantize(
     synaptic memory. Scales and exponents are chosen first by weight error and headroom, then by search: the integer graph runs on
     the stimulus and the distance of its behaviour from the float graph's falls (`neuro.deploy.distance`).
 
-    Parameters: profile, a name ("loihi1", "loihi2") or a Profile; stimulus, for calibration, None for Poisson spikes at 50 Hz from
+    Parameters: profile, a name ("loihi1", "loihi2") or a Profile: `dataclasses.replace(profile("loihi1"), weight_bits=5)` rounds weights
+    to 4 bits and a sign (synapses of `keep_soft_reset` keep 9 bits); stimulus, for calibration, None for Poisson spikes at 50 Hz from
     the seed; max_runs, runs of the integer graph in the search, 1 for none; split_signs, projections with both signs become two,
     NAME.exc and NAME.inh, with 8 bits a weight, and otherwise stay one with 7 bits and a sign (fewer axons).
     Returns: the graph, whose notes name the profile, the scales and the float graph; and a QuantizeNote.
     Raises: UnsupportedError for an unknown profile; QuantizationError with every reason if the graph cannot be quantised.
     """
     target = profile_of(profile)
-    reasons = refusals(graph, target)
+    reasons = [*_width_refusals(target, split_signs), *refusals(graph, target)]
     if reasons:
         raise QuantizationError("\n".join(reasons))
     given = stimulus is not None
     stimulus = stimulus if stimulus is not None else poisson(graph, seed)
     before = observe(graph, stimulus, peaks=True)
-    parts = parts_of(graph, split=split_signs)
+    parts = parts_of(graph, split=split_signs, weight_bits=target.weight_bits)
 
     def measure(plan: Plan) -> NDArray[np.float64]:
         integer, _ = convert(graph, parts, plan, target)
@@ -65,6 +66,7 @@ def quantize(
     projections = {part.name: notes.projection_change(part, found.plan) for part in parts}
     note = QuantizeNote(
         profile=target.name,
+        weight_bits=target.weight_bits,
         scales=dict(found.plan.scales),
         exponents=dict(found.plan.exponents),
         projections=projections,
@@ -90,6 +92,16 @@ def _calibration(graph: Graph, stimulus: Stimulus, given: bool, seed: int) -> st
     return (
         f"random spikes, since no stimulus was given (Poisson at {DEFAULT_RATE_HZ:g} Hz a channel, {size}, seed {seed})"
     )
+
+
+def _width_refusals(profile: Profile, split_signs: bool) -> Iterator[str]:
+    """Refuse widths that no mantissa has: with both signs in one list, 2 bits hold 0 and -1 alone."""
+    least = 2 if split_signs else 3
+    if not least <= profile.weight_bits <= MAX_WEIGHT_BITS:
+        yield (
+            f"quantize: weight_bits out of range (got {profile.weight_bits}; need {least}..{MAX_WEIGHT_BITS}, sign included). Choose a "
+            "width in between."
+        )
 
 
 def refusals(graph: Graph, profile: Profile) -> list[str]:
@@ -139,4 +151,6 @@ def _delay_refusals(graph: Graph, profile: Profile) -> Iterator[str]:
 
 def _noted(integer: Graph, graph: Graph, note: QuantizeNote) -> Graph:
     """Return the graph with notes of where it comes from."""
-    return integer.with_notes(profile=note.profile, scales=json.dumps(dict(note.scales)), float_graph=graph.sha256)
+    narrow = {} if note.weight_bits == MAX_WEIGHT_BITS else {"weight_bits": str(note.weight_bits)}
+    scales = json.dumps(dict(note.scales))
+    return integer.with_notes(profile=note.profile, scales=scales, float_graph=graph.sha256, **narrow)

@@ -25,7 +25,6 @@ from neuro.graph import (
     SCALE_BITS,
     Graph,
     Population,
-    fit_exponent,
     integer_decay,
 )
 
@@ -75,7 +74,7 @@ def first_plan(graph: Graph, parts: tuple[Part, ...], target: Behaviour, profile
         largest = max((float(np.abs(part.weight).max(initial=0.0)) for part in mine), default=0.0)
         top = most / 2**_HEADROOM_BITS
         if largest > 0:
-            top = min(top, _largest_weight() / largest)
+            top = min(top, min(part.most for part in mine) * 2.0 ** (SCALE_BITS + EXPONENTS[1]) / largest)
         scales[p.name] = _aligned(max(top, least), mine, target)[0]
         exponents |= {part.name: best_exponent(part, scales[p.name], target) for part in mine}
     if problems:
@@ -119,7 +118,7 @@ def _held_bias(p: Population, profile: Profile) -> NDArray[np.float64]:
 
 def best_exponent(part: Part, scale: float, target: Behaviour) -> int:
     """Return the exponent with the least weight error, weighted by how often each source spikes."""
-    fit = fit_exponent(scale * float(np.abs(part.weight).max(initial=0.0)))
+    fit = part.fit_exponent(scale, float(np.abs(part.weight).max(initial=0.0)))
     choices = [e for e in (fit, fit - 1, fit - 2) if e >= EXPONENTS[0]]
     return min(choices, key=lambda e: weighted_error(part, scale, e, target))
 
@@ -240,7 +239,7 @@ def _exponents_of_quantiles(part: Part, scale: float) -> tuple[int, ...]:
     """Return the exponents at which the median weight, and nine in ten, just fit: larger ones are clipped."""
     if not part.weight.size:
         return ()
-    return tuple({fit_exponent(scale * float(np.quantile(np.abs(part.weight), q))): None for q in (0.9, 0.5)})
+    return tuple({part.fit_exponent(scale, float(np.quantile(np.abs(part.weight), q))): None for q in (0.9, 0.5)})
 
 
 def _aligned(top: float, mine: list[Part], target: Behaviour) -> list[float]:
@@ -252,7 +251,7 @@ def _aligned(top: float, mine: list[Part], target: Behaviour) -> list[float]:
     for part in mine:
         largest = float(np.abs(part.weight).max(initial=0.0))
         if largest > 0:  # where the largest weight is exactly the largest mantissa
-            full = 255.0 / largest
+            full = part.most / largest
             scales.append(full * 2.0 ** math.floor(math.log2(top / full)))
     errors = {s: sum(weighted_error(part, s, best_exponent(part, s, target), target) for part in mine) for s in scales}
     whole = 2.0 ** math.floor(math.log2(top))
@@ -264,10 +263,6 @@ def _aligned(top: float, mine: list[Part], target: Behaviour) -> list[float]:
 def _largest(values: NDArray[np.float64]) -> float:
     """Return the largest |value|, and the smallest number for none, so that a bound over it is infinite in effect."""
     return max(float(np.abs(values).max(initial=0.0)), 1e-300)
-
-
-def _largest_weight() -> float:
-    return 255.0 * 2.0 ** (SCALE_BITS + EXPONENTS[1])
 
 
 def _legal(exponent: int) -> bool:
