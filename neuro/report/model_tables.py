@@ -34,12 +34,13 @@ _BENCH_COLUMNS = (
     "model", "activation\nsparsity", "connection\nsparsity", "footprint\nbytes", "dense\noperations", "effective\nMACs", "effective\nACs",
 )  # fmt: skip
 _LEFT = ("model", "kind", "device")
-_MAY_WRAP = ("dynamic", "static", "host", "energy x delay")
+_STACKED = {("MAC", "AC"): "MAC,\nAC", ("their\nbytes", "state\nbytes"): "their bytes,\nof state"}
+"""Pairs of columns that share one on the terminal, the first above the second, and its name."""
 
 
 def models_table(models: Models) -> Lines:
     """Return rich tables: a row a model, and below it a row a model and device; then why devices refused."""
-    first = _grid(f"models: {_title(models)}", _MODEL_COLUMNS, [_model_cells(m) for m in models.models])
+    first = _grid(f"models: {_title(models)}", *_narrow(_MODEL_COLUMNS, [_model_cells(m) for m in models.models]))
     second = _grid(_energy_title(models), _ENERGY_COLUMNS, _energy_rows(models))
     notes = [Text(f"{where}: {note}") for where, note in _refusals(models)]
     notes += [Text(f"{m.name}, {r.backend}: {r.reason}") for m in models.models for r in m.rows if r.reason]
@@ -201,12 +202,21 @@ def _grid(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> Table:
             name,
             justify="left" if name in _LEFT else "right",
             vertical="top",
-            overflow="fold",
-            no_wrap=name not in _MAY_WRAP,
+            overflow="fold",  # a number that does not fit goes on in the next line: cropped it would be another number
         )
     for cells in rows:
         grid.add_row(*(Text(cell) for cell in cells))
     return grid
+
+
+def _narrow(columns: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return a table with two columns in one where `_STACKED` says so."""
+    for (upper, lower), name in _STACKED.items():
+        k = columns.index(upper)
+        assert columns[k + 1] == lower
+        columns = (*columns[:k], name, *columns[k + 2 :])
+        rows = [[*row[:k], f"{row[k]}\n{row[k + 1]}", *row[k + 2 :]] for row in rows]
+    return columns, rows
 
 
 def _markdown_grid(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
