@@ -65,9 +65,17 @@ class LSTMClassifier(_Recurrent):
 
 
 class RNNClassifier(_Recurrent):
-    """torch's vanilla RNN, h(t) = tanh(W x(t) + U h(t-1) + b), of n_units units; starts as LSTMClassifier does."""
+    """torch's vanilla RNN, h(t) = tanh(W x(t) + U h(t-1) + b), of n_units units.
+
+    Starts as LSTMClassifier does, but for U, which starts as a random orthogonal matrix (Saxe et al. 2014, arXiv 1312.6120), from the
+    stream "init/orthogonal": uniform, it forgets within a few steps, and on `digits` learns next to nothing (models/digits_rnn).
+    """
 
     def __init__(
         self, n_in: int, n_units: int, n_out: int, streams: Streams, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__(nn.RNN(n_in, n_units, batch_first=True, dtype=dtype), n_out, streams)
+        q, r = np.linalg.qr(streams("init/orthogonal").normal(size=(n_units, n_units)))
+        recurrent: Any = self.layer.weight_hh_l0
+        with torch.no_grad():  # the signs of r's diagonal make q uniform over all orthogonal matrices
+            recurrent.copy_(torch.from_numpy(q * np.sign(np.diag(r))))

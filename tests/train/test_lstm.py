@@ -9,7 +9,7 @@ import torch
 
 from neuro.errors import RecipeError
 from neuro.seeds import stream
-from neuro.train import LSTMClassifier, ModelConfig
+from neuro.train import LSTMClassifier, ModelConfig, RNNClassifier
 
 N = 200
 
@@ -41,3 +41,9 @@ def test_a_memory_too_short_is_refused(steps: int) -> None:
         RecipeError, match=rf"model 'chrono_steps': out of range \(got {steps}; need 0, or a whole number"
     ):
         ModelConfig(chrono_steps=steps)
+
+
+def test_a_vanilla_rnn_starts_with_an_orthogonal_recurrent_matrix() -> None:
+    u = RNNClassifier(3, N, 2, partial(stream, 0), torch.float64).layer.weight_hh_l0.detach()
+    assert (u - torch.eye(N, dtype=u.dtype)).abs().max() > 0.5  # a rotation, not the identity
+    torch.testing.assert_close(u @ u.T, torch.eye(N, dtype=u.dtype), rtol=0, atol=1e-14 * N)
