@@ -12,6 +12,9 @@ import typer
 
 from neuro.cli.arguments import TaskData
 
+_LEFT_OUT = ("front", "synapses", "static (uJ)")
+"""Columns of sweep.md for which a terminal has no room."""
+
 if TYPE_CHECKING:
     from neuro.sweep import Result, Sweep
 
@@ -100,10 +103,12 @@ def _show(found: Result) -> None:
     write_text(found.folder / "sweep.md", markdown(held))
     save(pareto(held), found.folder / "pareto.svg")
     grid = Table(title=f"{title(held)}. The front:", title_justify="left", title_style="bold", header_style="bold")
-    for name in header(held):
-        grid.add_column(name, justify="right")
+    names = header(held)
+    shown = [k for k, name in enumerate(names) if name not in _LEFT_OUT]
+    for k in shown:
+        grid.add_column(names[k], justify="right", min_width=max(map(len, names[k].split())))
     for cells in rows(held, found.pareto):
-        grid.add_row(*cells)
+        grid.add_row(*(cells[k] for k in shown))
     console.out().print(grid)
     typer.echo(f"written into {found.folder}: {state.FILE}, sweep.md, pareto.svg")
 
