@@ -25,6 +25,7 @@ PAGES = (
     ROOT / "docs" / "quickstart.md",
     ROOT / "docs" / "training.md",
     ROOT / "docs" / "loihi.md",
+    ROOT / "docs" / "comparing.md",
     ROOT / "docs" / "energy.md",
     ROOT / "docs" / "sweep.md",
 )

@@ -11,6 +11,8 @@ import neuro
 from neuro import recipe, tasks
 from neuro.learning import recipe as learning_recipe
 from neuro.metrics import activity
+from neuro.report import Entry, compare_models
+from neuro.train import load_dense
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -78,3 +80,24 @@ def test_smnist_lsnn_is_the_network_of_its_card() -> None:
     first, second = (recipe.load(MODELS / "smnist_lsnn" / name) for name in ("recipe.toml", "finish.toml"))
     assert (first.model, first.deep_r) == (second.model, second.deep_r)
     assert (second.start, second.task.params["max_shift"]) == ("../../runs/smnist_lsnn", 1)
+
+
+@pytest.mark.parametrize("name", ["digits_lstm"])
+def test_dense_model_does_what_its_card_says(name: str) -> None:
+    card = (MODELS / name / "card.md").read_text(encoding="utf-8")
+    net = load_dense(MODELS / name / "model.safetensors")
+    assert recipe.loads(net.notes["recipe"]).model == recipe.load(MODELS / name).model
+    entry = Entry(name=name, model=net)
+    (found,) = compare_models([entry], recipe.load(MODELS / name).make_task(), n_samples=360, devices=[]).models
+    assert found.result is not None
+    assert found.workload is not None
+    stated = re.search(r"test accuracy \| [\d.]+ % \((\d+) of the 360 test digits\)", card)
+    counted = re.search(r"additions per inference \| ([\d,]+), ([\d,]+)", card)
+    assert stated is not None
+    assert counted is not None
+    assert abs(found.result.n_right - int(stated[1])) <= 1  # float32 sums in another order on another processor
+    operations = (
+        found.workload.synaptic.mac + found.workload.neuron.mac,
+        found.workload.synaptic.ac + found.workload.neuron.ac,
+    )
+    assert [round(float(n.mean())) for n in operations] == [int(x.replace(",", "")) for x in counted.groups()]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuro.errors import DataError, RecipeError
+from neuro.errors import RecipeError
 
 if TYPE_CHECKING:
-    from neuro.graph import Graph
+    from neuro.cli.models import Found
     from neuro.tasks import Batch, Task
-
-DENSE = ("lstm", "rnn")
-GRAPH, RUN = "graph.h5", "run.json"
+    from neuro.train import DenseModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +35,8 @@ class Wish:
 class Job:
     """The inference of samples. `run` returns the readout of every part of the samples, float (batch, steps, n_out)."""
 
-    model: Mapping[str, Any]
+    name: str
+    about: Mapping[str, str]
     task: Task
     parts: Sequence[Batch]
     backend: str
@@ -69,40 +67,32 @@ class Job:
 
 @contextmanager
 def job_of(path: Path, wish: Wish) -> Iterator[Job]:
-    """Make the job of a model: a graph file, a folder with graph.h5, or a folder that `neuro train` wrote.
+    """Make the job of a model, which a path names as in `find_models`: a graph on a backend, a dense model in torch.
 
-    An LSTM or vanilla RNN is run by torch; a spiking run without graph.h5 is exported for this once.
     Raises: NeuroError, naming what does not fit.
     """
-    file = path / GRAPH if (path / GRAPH).is_file() else path
-    if file.is_dir():
-        if not (file / RUN).is_file():
-            raise DataError(
-                f"{path}: no model in this folder (got no {GRAPH} and no {RUN}; need one of them). Give a graph file, or a folder "
-                "that 'neuro train' wrote."
-            )
-        from neuro.train import read_run
+    from neuro.cli.models import find_models, one_task
+    from neuro.graph import Graph
 
-        kind = read_run(path).get("model", {}).get("kind")
-        if kind in DENSE:
-            yield _of_dense(path, kind, wish)
-            return
-    with _of_graph(path, file, wish) as job:
-        yield job
+    found = find_models([path])[0]
+    task = one_task([found], wish.task, wish.task_options, wish.data)
+    if isinstance(found.model, Graph):
+        with _of_graph(found, task, wish) as job:
+            yield job
+    else:
+        yield _of_dense(found, found.model, task, wish)
 
 
 @contextmanager
-def _of_graph(path: Path, file: Path, wish: Wish) -> Iterator[Job]:
+def _of_graph(found: Found, task: Task, wish: Wish) -> Iterator[Job]:
     from neuro import backend as backends
     from neuro.cli import options
     from neuro.report import match
 
     if wish.device is not None:
         raise RecipeError(f"--device: only for dense models (got '{wish.device}' with a graph; need -b). Leave it out.")
-    net, name = _graph(path, file), wish.backend or "engine"
-    task = options.task_of(net, wish.task, wish.task_options, wish.data)
-    fit = match(net, task)
-    parts = _parts(task, wish)
+    net: Any = found.model
+    name, fit, parts = wish.backend or "engine", match(net, task), _parts(task, wish)
     stimuli = [fit.stimulus(net, part) for part in parts]
     given = options.backend_options(wish.options, [name])[name]
     program = backends.get(name, **given).compile(net)
@@ -110,49 +100,35 @@ def _of_graph(path: Path, file: Path, wish: Wish) -> Iterator[Job]:
     try:
         first = program.run(stimuli[0], record)
         yield Job(
-            model={"name": net.name, "kind": "spiking", "semantics": net.semantics, "sha256": net.sha256, "path": str(path)},
-            task=task, parts=parts, backend=name, options=given, versions=first.versions, unit=fit.unit,
+            name=found.name, about=_about(found, "spiking", net.semantics), task=task, parts=parts, backend=name, options=given,
+            versions=first.versions, unit=fit.unit,
             run=lambda: [program.run(s, record).traces[fit.readout]["y"] for s in stimuli],
         )  # fmt: skip
     finally:
         program.close()
 
 
-def _graph(path: Path, file: Path) -> Graph:
-    if file.is_file() or not file.is_dir():
-        from neuro.graph import load
-
-        return load(file)
-    from neuro.train import load_run, read_run, to_graph
-
-    notes = {key: text for key, text in read_run(file).get("notes", {}).items() if isinstance(text, str)}
-    return to_graph(load_run(file), None, notes.get("name", path.name), notes)[0]
-
-
-def _of_dense(path: Path, kind: str, wish: Wish) -> Job:
-    from neuro import tasks
-    from neuro.train import Inference, load_run, read_run
+def _of_dense(found: Found, model: DenseModel, task: Task, wish: Wish) -> Job:
+    from neuro.report.dense import check_dense
+    from neuro.train import Inference
 
     if wish.backend not in (None, "torch") or wish.options:
         raise RecipeError(
-            f"--backend: a dense model runs in torch (got '{wish.backend or ', '.join(wish.options)}' with kind '{kind}'; need none). "
-            "Leave it out; --device says where torch computes."
+            f"--backend: a dense model runs in torch (got '{wish.backend or ', '.join(wish.options)}' with kind '{model.kind}'; need "
+            "none). Leave it out; --device says where torch computes."
         )
-    settings = read_run(path)
-    noted = json.loads(settings.get("notes", {}).get("task", "null"))
-    if noted is None or wish.task not in (None, noted["name"]):
-        raise DataError(
-            f"{path}: a dense model runs on the task that it was trained for (got '{wish.task or 'none'}'; need "
-            f"'{settings['task']['name']}'). Name no other."
-        )
-    task = tasks.make(noted["name"], wish.data, noted["seed"], **{**noted["params"], **wish.task_options})
-    parts, infer = _parts(task, wish), Inference(load_run(path), wish.device or "cpu")
+    check_dense(model, task, found.name)
+    about = _about(found, model.kind, "float")  # before the weights may move to a GPU
+    parts, infer = _parts(task, wish), Inference(model.module, wish.device or "cpu")
     inputs = [part.inputs for part in parts]
     return Job(
-        model={"name": settings.get("notes", {}).get("name", path.name), "kind": kind, "semantics": "float", "sha256": "", "path": str(path)},
-        task=task, parts=parts, backend="torch", options=infer.options, versions=infer.versions, unit=1.0,
+        name=found.name, about=about, task=task, parts=parts, backend="torch", options=infer.options, versions=infer.versions, unit=1.0,
         run=lambda: infer(inputs),
     )  # fmt: skip
+
+
+def _about(found: Found, kind: str, semantics: str) -> dict[str, str]:
+    return {"kind": kind, "semantics": semantics, "sha256": found.model.sha256, "path": str(found.path)}
 
 
 def _parts(task: Task, wish: Wish) -> list[Batch]:

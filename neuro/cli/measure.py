@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,16 +11,17 @@ from neuro.cli.arguments import BackendOptions, Samples, Split, TaskData, TaskNa
 
 if TYPE_CHECKING:
     from neuro.cli.inference import Job
-    from neuro.measure import Drawn, Measured, Spread
+    from neuro.measure import Drawn, Measured, Spread, Subject
 
 _FILE = "measured.json"
 
 
 def measure(
+    context: typer.Context,
     model: Annotated[
         Path,
         typer.Argument(
-            help="A graph file, a folder with graph.h5, or one that 'neuro train' wrote, of a dense model too.",
+            help="A graph file, a dense model (.safetensors), a folder of the zoo or of a run.",
             metavar="MODEL",
         ),
     ],
@@ -80,15 +78,12 @@ def measure(
             job.run, meters=found.meters, absent=found.absent, repeats=repeats, warmup=warmup, idle_s=idle, least_s=seconds,
             progress=_tell,
         )  # fmt: skip
-        subject = Subject(
-            model={**job.model, **right}, backend=job.backend, options=job.options, task={"name": job.task.name}, split=split,
-            n_samples=job.n_samples, batch=len(job.parts[0]), steps=job.task.steps, dt_ms=job.task.dt_ms,
-            command=shlex.join(["neuro", *sys.argv[1:]]), versions={"neuro": __version__, **job.versions}, machine=machine(),
-        )  # fmt: skip
-    typer.echo(
-        f"{job.task.name}, {job.n_samples} {split} samples of {job.task.steps} steps of {job.task.dt_ms:g} ms, "
-        f"{len(job.parts[0])} at once, on {job.backend}: {_place(subject.machine)}"
-    )
+    subject = Subject(
+        model=job.name, about=job.about, score=right, backend=job.backend, options=job.options, task={"name": job.task.name}, split=split,
+        n_samples=job.n_samples, batch=len(job.parts[0]), steps=job.task.steps, dt_ms=job.task.dt_ms,
+        command=options.command_line(context), versions={"neuro": __version__, **job.versions}, machine=machine(),
+    )  # fmt: skip
+    typer.echo(_title(subject))
     for name, text in _rows(job, right, measured):
         typer.echo(f"  {name:<14}{text}")
     path = output or (model if model.is_dir() else model.parent) / _FILE
@@ -97,8 +92,12 @@ def measure(
     typer.echo(f"measured: {path}")
 
 
-def _place(machine: Mapping[str, str | int]) -> str:
-    return f"{machine['processor']}, {machine['cores']} core{'' if machine['cores'] == 1 else 's'}"
+def _title(s: Subject) -> str:
+    n_cores = s.machine["cores"]
+    return (
+        f"{s.task['name']}, {s.n_samples} {s.split} samples of {s.steps} steps of {s.dt_ms:g} ms, {s.batch} at once, on {s.backend}: "
+        f"{s.machine['processor']}, {n_cores} core{'' if n_cores == 1 else 's'}"
+    )
 
 
 def _tell(done: int, total: int, what: str) -> None:

@@ -116,8 +116,8 @@ def _sum_up(recipe: Recipe, task: Task, result: FitResult, folder: Path, test: S
     rate = "" if test.rate_hz is None else f", mean rate {test.rate_hz:.1f} Hz"
     size = task.sizes["test"] or limit
     typer.echo(f"test {100 * test.accuracy:.1f} % of {test.n_decisions} decisions in {limit} of {size} samples{rate}")
-    if recipe.model.kind in ("lsnn", "lif"):
-        typer.echo(f"next: neuro export {folder} -o {folder / 'graph.h5'}")
+    name = "graph.h5" if recipe.model.kind in ("lsnn", "lif") else "model.safetensors"
+    typer.echo(f"next: neuro export {folder} -o {folder / name}")
 
 
 def _minutes(folder: Path) -> float:

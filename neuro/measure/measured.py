@@ -75,7 +75,7 @@ class Measured:
     | n_calls | | calls in one repetition: a repetition is as long as the meters need |
     | warmup, repeats | | calls before, repetitions |
     | idle_s | s | how long idle power was measured, before and again after; 0 without a meter |
-    | drawn | | by meter; empty where time alone was measured. Meters count different things, and are never added up |
+    | drawn | | by meter; empty where time alone was measured. Meters count different parts of the machine |
     | absent | | meters that could not be read, with reasons |
     """
 

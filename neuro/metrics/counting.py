@@ -48,7 +48,7 @@ def workload(
     """
     groups = grouped(graph, recordings, currents)
     n_samples, steps = sum(g.recording.batch for g in groups), groups[0].recording.steps
-    spikes = joined([g.recording.counts.spikes for g in groups])
+    spikes = joined([{name: g.recording.counts.spikes[name] for name in spiking(graph)} for g in groups])
     events = joined([_events(graph, g) for g in groups])
     sent = joined([_by_unit(graph, g) for g in groups])
     stored = footprint(graph)

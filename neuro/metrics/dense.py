@@ -60,7 +60,7 @@ def dense_workload(
     | accumulators of gates and outputs | written once and read once a step |
     | cells | multiplications, nonlinear functions and states as in `CELLS` |
 
-    The readout is computed at every step, as that of a spiking graph is.
+    The readout is computed at every step, as that of a spiking graph is. The state of a sample is that of its cells and the accumulators.
     Parameters: weights, by name: w_in (gates * units, inputs), w_rec (gates * units, units), bias (gates * units,), w_out (outputs, units),
     bias_out (outputs,), with 4 gates of an LSTM and 1 of a vanilla RNN; inputs, (samples, steps, inputs); hidden, h(t) of each step,
     (samples, steps, units); dt_ms, of a step.
@@ -97,7 +97,7 @@ def dense_workload(
         dense_mac=every(n_weights * steps),
         n_parameters=n_parameters,
         parameter_bytes=WORD_BYTES * n_parameters,
-        state_bytes=WORD_BYTES * cell.states * n_units,
+        state_bytes=WORD_BYTES * (cell.states * n_units + sums),
     )  # fmt: skip
 
 

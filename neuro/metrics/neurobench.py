@@ -8,7 +8,7 @@
 | dense | synaptic operations of a sample if no activation and no weight were zero |
 | effective_macs, effective_acs | those with a weight and an activation that are not zero: with activations 1 or -1 additions, else multiply-accumulates |
 
-The operations are means over samples, each from its first step to its last. Source: Yik et al. 2025 (Nat. Commun. 16:1545) and the package
+The operations are means over samples, each from its first step to its last. Source: Yik et al. 2025 (arXiv 2304.04640) and the package
 neurobench 2.3, with which tests/metrics/test_neurobench.py compares. The package differs in two places, and that test shows them: it calls all operations
 of a layer additions if the layer's *input* is spikes, the recurrent ones of an LSTM too; and its `dense` leaves out what the zeros in an
 LSTM's state, as every run starts from, would be multiplied by.

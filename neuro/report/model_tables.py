@@ -29,7 +29,7 @@ _MODEL_COLUMNS = (
 )  # fmt: skip
 _ENERGY_COLUMNS = ("model", "device", "dynamic", "static", "host", "latency", "energy x delay")
 _LEFT = ("model", "kind", "device")
-_MAY_WRAP = ("kind", "accuracy", "dynamic", "static", "host", "energy x delay")
+_MAY_WRAP = ("dynamic", "static", "host", "energy x delay")
 
 
 def models_table(models: Models) -> Lines:
@@ -109,13 +109,13 @@ def _energy_title(m: Models) -> str:
 
 def _model_cells(m: Model) -> list[str]:
     row, work, a = m.result, m.workload, m.activity
-    kind = f"{m.kind}, {m.semantics}" if m.kind == "spiking" else m.kind
+    kind = f"{m.kind},\n{m.semantics}" if m.kind == "spiking" else m.kind
     if row is None or work is None:
         return [m.name, kind, *["-"] * 9]
     return [
         m.name,
         kind,
-        f"NMSE {row.nmse:.4f}" if row.spread else f"{100 * row.accuracy:.1f} % ({row.n_right}/{row.n_decisions})",
+        f"NMSE {row.nmse:.4f}" if row.spread else f"{100 * row.accuracy:.1f} %\n({row.n_right}/{row.n_decisions})",
         "-" if a is None else f"{a.mean_rate_hz:.2f}",
         "-" if a is None else f"{a.spikes_per_inference:.1f}",
         "-" if a is None else f"{a.synaptic_events_per_inference:,.0f}",
@@ -148,24 +148,27 @@ def _part(part: Part) -> str:
 
 
 def _refusals(models: Models) -> list[tuple[str, str]]:
-    return [
-        (f"{m.name} on {name}", e.reason)
-        for m in models.models
-        for name, e in m.energy.items()
-        if isinstance(e, Refused)
-    ]
+    """Return why devices refused, each reason once, with the models that it holds for."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for m in models.models:
+        for name, e in m.energy.items():
+            if isinstance(e, Refused):
+                found.setdefault((name, e.reason), []).append(m.name)
+    return [(f"{', '.join(names)} on {device}", reason) for (device, reason), names in found.items()]
 
 
 def _energy_notes(models: Models) -> list[tuple[str, str]]:
-    """Return what the estimates say of themselves, each once a device."""
-    found = [
-        (name, note)
-        for m in models.models
-        for name, e in m.energy.items()
-        if isinstance(e, Energy)
-        for note in (*e.notes, *(f"{part}: {p.note}" for part, p in e.parts.items() if p.note))
-    ]
-    return list(dict.fromkeys(found))
+    """Return what the estimates say of themselves, device by device, each once; with the models where it is not said of all."""
+    found = []
+    for device in models.devices:
+        told: dict[str, list[str]] = {}
+        estimates = [(m.name, e) for m in models.models if isinstance(e := m.energy.get(device), Energy)]
+        for name, e in estimates:
+            for note in (*e.notes, *(f"{part}: {p.note}" for part, p in e.parts.items() if p.note)):
+                told.setdefault(note, []).append(name)
+        for note, names in told.items():
+            found.append((device if len(names) == len(estimates) else f"{', '.join(names)} on {device}", note))
+    return found
 
 
 def _read_from(m: Model) -> str:
@@ -190,7 +193,7 @@ def _grid(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> Table:
 def _markdown_grid(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
     names = [name.replace("\n", ", " if name.endswith("Hz") else " ") for name in columns]
     rule = ["---" if name in _LEFT else "---:" for name in columns]
-    escaped = [[plain(cell) for cell in row] for row in rows]
+    escaped = [[plain(cell.replace("\n", " ")) for cell in row] for row in rows]
     return ["| " + " | ".join(cells) + " |" for cells in (names, rule, *escaped)]
 
 

@@ -78,8 +78,8 @@ def test_without_a_counter_time_alone_is_told_and_why(neuro: Neuro, graph: Path,
     assert data["idle_w"] is None
     assert data["seconds"]["median"] > 0
     assert [a["meter"] for a in data["absent"]] == ["rapl", "nvml"]
-    assert data["model"]["sha256"] == library.load(graph).sha256
-    assert (data["model"]["name"], data["model"]["kind"], data["backend"]) == ("tiny", "spiking", "engine")
+    assert data["about"]["sha256"] == library.load(graph).sha256
+    assert (data["model"], data["about"]["kind"], data["backend"]) == (graph.parent.name, "spiking", "engine")
     assert (data["n_samples"], data["batch"], data["repeats"]) == (7, 7, 2)
     assert data["versions"]["neuro"] == library.__version__
 
@@ -93,12 +93,13 @@ def test_energy_above_idle_is_told_where_there_is_a_meter(
     )
     assert "energy, rapl" in text
     assert "an inference above idle" in text
-    joules = data["joules"]["rapl"]
-    assert data["idle_w"]["rapl"] == pytest.approx(5.0, rel=0.2)
+    joules = data["joules"]
+    assert data["idle_w"] == pytest.approx(5.0, rel=0.2)
     # what a second of computing takes more; on a busy machine a second is less than a second of computing
-    assert 1.0 < joules["net"]["median"] / data["seconds"]["median"] < 21.0
-    assert joules["gross"]["median"] > joules["net"]["median"]
-    assert joules["net_per_inference"]["median"] == pytest.approx(joules["net"]["median"] / 50)
+    assert 1.0 < joules["median"] / data["seconds"]["median"] < 21.0
+    assert joules["gross"]["median"] > joules["median"]
+    assert joules["per_inference"]["median"] == pytest.approx(joules["median"] / 50)
+    assert joules["by_meter"]["rapl"]["median"] == joules["median"]
     assert data["n_calls"] > 1
 
 
@@ -106,27 +107,37 @@ def test_samples_a_few_at_once_are_the_same_samples(neuro: Neuro, graph: Path, t
     _, whole = ran(neuro, tmp_path / "a.json", graph, "-n", "20")
     text, parts = ran(neuro, tmp_path / "b.json", graph, "-n", "20", "--batch", "8", "-b", "reference")
     assert "8 at once, on reference" in text
-    assert (whole["model"]["n_right"], whole["model"]["n_decisions"]) == (
-        parts["model"]["n_right"],
-        parts["model"]["n_decisions"],
+    assert (whole["score"]["n_right"], whole["score"]["n_decisions"]) == (
+        parts["score"]["n_right"],
+        parts["score"]["n_decisions"],
     )
-    assert whole["model"]["n_decisions"] == 20
+    assert whole["score"]["n_decisions"] == 20
 
 
 def test_dense_model_of_a_run_is_run_by_torch(neuro: Neuro, dense: Path, tmp_path: Path) -> None:
     text, data = ran(neuro, tmp_path / "m.json", dense, "-n", "40", "--batch", "16")
     assert "on torch" in text
     task = make("digits", steps_per_pixel=1, cue_steps=8, decision_steps=4)
-    assert data["model"]["accuracy"] == pytest.approx(evaluate(load_run(dense), task, limit=40).accuracy)
-    assert (data["model"]["name"], data["model"]["kind"], data["backend"]) == ("tiny lstm", "lstm", "torch")
+    assert data["score"]["accuracy"] == pytest.approx(evaluate(load_run(dense), task, limit=40).accuracy)
+    assert (data["model"], data["about"]["kind"], data["backend"]) == ("run", "lstm", "torch")
     assert data["options"]["device"] == "cpu"
     assert data["versions"]["torch"]
+
+
+def test_file_of_a_dense_model_is_the_model_of_its_run(neuro: Neuro, dense: Path, tmp_path: Path) -> None:
+    done = neuro("export", dense, "-o", tmp_path / "lstm.safetensors")
+    assert done.exit_code == 0, done.output
+    _, whole = ran(neuro, tmp_path / "a.json", dense, "-n", "30", "--device", "cpu")
+    _, file = ran(neuro, tmp_path / "b.json", tmp_path / "lstm.safetensors", "-n", "30")
+    assert (file["model"], file["about"]["kind"]) == ("lstm", "lstm")
+    assert file["about"]["sha256"] == whole["about"]["sha256"] != ""
+    assert file["score"]["n_right"] == whole["score"]["n_right"]
 
 
 def test_spiking_run_is_exported_for_this_once(neuro: Neuro, trained: Path, tmp_path: Path) -> None:
     before = sorted(p.name for p in (trained / "run").iterdir())
     _, data = ran(neuro, tmp_path / "m.json", trained / "run", "-n", "4")
-    assert data["model"]["sha256"] == library.load(trained / "graph.h5").sha256
+    assert data["about"]["sha256"] == library.load(trained / "graph.h5").sha256
     assert sorted(p.name for p in (trained / "run").iterdir()) == before
 
 
@@ -146,9 +157,9 @@ def test_error_of_a_regression_is_told(neuro: Neuro, tmp_path: Path) -> None:
     b.connect("in", "out", weight=0.001)
     library.save(b.build(), tmp_path / "hand.h5")
     text, data = ran(neuro, tmp_path / "m.json", tmp_path / "hand.h5", "--task", "pattern_generation", "-n", "1")
-    assert f"NMSE {data['model']['nmse']:.4f}" in text
-    assert data["model"]["nmse"] > 0
-    assert data["model"]["accuracy"] is None
+    assert f"NMSE {data['score']['nmse']:.4f}" in text
+    assert data["score"]["nmse"] > 0
+    assert data["score"]["accuracy"] is None
 
 
 def test_mistakes_are_told(neuro: Neuro, graph: Path, dense: Path, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_dense_baseline_trains_and_has_no_graph(neuro: Neuro, tmp_path: Path) ->
     done = neuro("train", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "rnn of 8 on digits" in done.stdout
-    assert "next:" not in done.stdout
+    assert f"next: neuro export {tmp_path / 'run'} -o {tmp_path / 'run' / 'model.safetensors'}" in done.stdout
     refused = neuro("export", tmp_path / "run", "-o", tmp_path / "graph.h5")
     assert refused.exit_code == 2
     assert "no spiking network" in refused.stderr

@@ -136,26 +136,30 @@ def test_progress_is_told_between_stretches() -> None:
 
 def subject() -> Subject:
     return Subject(
-        model={"name": "n", "kind": "spiking"}, backend="engine", options={"n_threads": 1}, task={"name": "digits"}, split="test",
+        model="n", about={"kind": "spiking"}, score={"n_right": 3}, backend="engine", options={"n_threads": 1}, task={"name": "digits"}, split="test",
         n_samples=10, batch=5, steps=150, dt_ms=1.0, command="neuro measure n", versions={"neuro": "0"}, machine=machine(),
     )  # fmt: skip
 
 
 def test_file_holds_calls_and_inferences_and_every_repetition() -> None:
     world = World()
-    data = json.loads(as_json(subject(), measured(world, world.job(0.25, 3.0), absent=[RAPL_GONE])))
-    assert (data["format"], data["schema_version"]) == ("neuro-measured", 1)
+    meters = [Counter(world), Counter(world, name="other")]
+    data = json.loads(as_json(subject(), measured(world, world.job(0.25, 3.0), meters=meters, absent=[RAPL_GONE])))
+    assert (data["format"], data["schema_version"], data["model"]) == ("neuro-measured", 1, "n")
     assert data["seconds"] == {"median": 0.25, "low": 0.25, "high": 0.25}
     assert data["seconds_per_inference"]["median"] == 0.025
-    joules = data["joules"]["counter"]
-    assert (joules["net"]["median"], joules["gross"]["median"], joules["net_per_inference"]["high"]) == (3.0, 5.5, 0.3)
-    assert joules["above_idle"] is True
-    assert joules["domains"]["a"]["idle_w"] == 7.5
-    assert data["idle_w"] == {"counter": 10.0}
+    joules = data["joules"]
+    assert (joules["median"], joules["low"], joules["gross"]["median"]) == (6.0, 6.0, 11.0)  # of both meters
+    assert joules["per_inference"]["high"] == 0.6
+    assert joules["by_meter"]["other"]["median"] == 3.0
+    assert joules["by_meter"]["counter"]["above_idle"] is True
+    assert joules["by_meter"]["counter"]["domains"]["a"]["idle_w"] == 7.5
+    assert joules["by_meter"]["counter"]["domains"]["b"]["high"] == 0.75
+    assert data["idle_w"] == 20.0
     assert data["repetitions"]["net_j"]["counter"]["b"] == [0.75] * 5
-    assert data["meters"] == [{"name": "counter", "covers": "all of this world", "domains": ["a", "b"]}]
+    assert data["meters"][0] == {"name": "counter", "covers": "all of this world"}
     assert data["absent"] == [{"meter": "rapl", "reason": "no counters"}]
-    assert {"model", "backend", "machine", "n_samples", "repeats", "command", "versions"} <= set(data)
+    assert {"backend", "machine", "n_samples", "repeats", "command", "versions"} <= set(data)
 
 
 def test_file_of_time_alone_has_no_joules() -> None:

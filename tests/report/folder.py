@@ -43,6 +43,7 @@ numbers in models.json are null. models.json:
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from neuro.deploy import quantize
@@ -63,6 +64,7 @@ def dense_model(kind: str = "lstm") -> DenseModel:
     )
 
 
+@cache
 def chip_graph() -> Graph:
     """Return `digits_graph` quantised for Loihi 1, which holds it."""
     return quantize(digits_graph(), "loihi1", max_runs=1)[0]
