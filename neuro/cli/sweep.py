@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,9 +85,20 @@ def _run(
 
     about: dict[str, Any] = {
         "command": shlex.join(["neuro", *sys.argv[1:]]),
-        "versions": {"neuro": __version__, "python": sys.version.split()[0]},
+        "versions": {"neuro": __version__, "python": sys.version.split()[0], **_installed("torch", "numpy", "optuna")},
     }
     return sweeps.run(chosen, folder, resume=resume, data=data, runner=runner, about=about, say=typer.echo)
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Return the versions of packages that are there."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _show(found: Result) -> None:
