@@ -1,7 +1,9 @@
 # `make demo` and `make test` make what they need: an environment in .venv, and Lava's own in .neuro.
-# A machine needs Python >= 3.11, make, git and g++ >= 10; CMake and ninja come from pip. Lava needs Python 3.10 besides.
+# A machine needs Python >= 3.11, make, git and g++ >= 10; CMake and ninja come from pip. Lava needs Python 3.10 besides, and the tests
+# a Chromium.
 #
 # NEURO_PYTHON=...     the Python for .venv            NEURO_PYTHON310=...  the Python 3.10 for Lava
+# NEURO_CHROMIUM=...   the Chromium for the tests of the report's page
 # TORCH_INDEX=...      package index with CPU builds of torch, a tenth of the size; empty: PyPI's builds
 
 SHELL := /bin/sh
@@ -16,7 +18,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 KERNELS := CMakeLists.txt $(wildcard neuro/kernels/*.cpp neuro/kernels/*.h neuro/kernels/*/*.cpp neuro/kernels/*/*.h)
 
-.PHONY: help install lava nest neurobench demo test check sanitize bench clean
+.PHONY: help install lava nest neurobench chromium demo test check sanitize bench clean
 
 help:
 	@echo "make demo     train on handwritten digits, export, compare engine, Brian2 and Lava"
@@ -55,6 +57,10 @@ nest: .venv/nest
 	@echo "make: NEST"; $(PIP) nest-simulator
 	@touch $@
 
+# A browser that the tests open the report's page in; as root apt-get installs Debian's, else this says what to install.
+chromium:
+	@tools/find-chromium --install >/dev/null
+
 # Without what its data sets need (audio, events, compilers): its metrics import torch, snntorch and tqdm alone.
 neurobench: .venv/neurobench
 .venv/neurobench: .venv/installed
@@ -72,7 +78,7 @@ check: .venv/installed
 	@echo "make: ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "make: mypy"; $(BIN)/mypy neuro backends
 
-test: check lava nest neurobench
+test: check lava nest neurobench chromium
 	@$(BIN)/python -m pytest --cov=neuro/graph --cov=neuro/backend --cov-report=
 	@for room in graph backend; do echo "make: coverage of neuro/$$room, at least 95 %"; \
 	$(BIN)/coverage report --include="neuro/$$room/*" --skip-covered --show-missing --fail-under=95; done

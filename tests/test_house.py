@@ -57,6 +57,8 @@ HEAVY = (
     "sklearn",
     "matplotlib",
     "pandas",
+    "jinja2",
+    "plotly",
     "neo",
     "elephant",
     "pynvml",

@@ -9,7 +9,22 @@ import typer
 from typer.core import TyperGroup
 
 from neuro import __version__
-from neuro.cli import backends, check, compare, devices, diff, export, learn, measure, quantize, run, show, sweep, train
+from neuro.cli import (
+    backends,
+    check,
+    compare,
+    devices,
+    diff,
+    export,
+    learn,
+    measure,
+    quantize,
+    report,
+    run,
+    show,
+    sweep,
+    train,
+)
 from neuro.errors import NeuroError
 
 EXIT_PROBLEM, EXIT_MISSING = 2, 3
@@ -87,6 +102,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
 app.command("measure")(measure.measure)
+app.command("report")(report.report)
 app.command("quantize")(quantize.quantize)
 app.command("check")(check.check)
 app.command("devices")(devices.devices)
