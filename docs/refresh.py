@@ -27,6 +27,7 @@ PAGES = (
     ROOT / "docs" / "loihi.md",
     ROOT / "docs" / "comparing.md",
     ROOT / "docs" / "energy.md",
+    ROOT / "docs" / "sweep.md",
 )
 _OUTPUT = re.compile(r"(<!-- output of: (neuro [^\n]*?) -->\n```text\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE)
 _CONTENT = re.compile(r"(<!-- content of: ([^\n]*?) -->\n)(.*?)(^<!-- end -->$)", re.DOTALL | re.MULTILINE)

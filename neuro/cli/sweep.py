@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neuro.cli.arguments import TaskData
+
+_LEFT_OUT = ("front", "synapses", "static (uJ)")
+"""Columns of sweep.md for which a terminal has no room."""
 
 if TYPE_CHECKING:
     from neuro.sweep import Result, Sweep
@@ -81,9 +85,20 @@ def _run(
 
     about: dict[str, Any] = {
         "command": shlex.join(["neuro", *sys.argv[1:]]),
-        "versions": {"neuro": __version__, "python": sys.version.split()[0]},
+        "versions": {"neuro": __version__, "python": sys.version.split()[0], **_installed("torch", "numpy", "optuna")},
     }
     return sweeps.run(chosen, folder, resume=resume, data=data, runner=runner, about=about, say=typer.echo)
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Return the versions of packages that are there."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _show(found: Result) -> None:
@@ -100,10 +115,12 @@ def _show(found: Result) -> None:
     write_text(found.folder / "sweep.md", markdown(held))
     save(pareto(held), found.folder / "pareto.svg")
     grid = Table(title=f"{title(held)}. The front:", title_justify="left", title_style="bold", header_style="bold")
-    for name in header(held):
-        grid.add_column(name, justify="right")
+    names = header(held)
+    shown = [k for k, name in enumerate(names) if name not in _LEFT_OUT]
+    for k in shown:
+        grid.add_column(names[k], justify="right", min_width=max(map(len, names[k].split())))
     for cells in rows(held, found.pareto):
-        grid.add_row(*cells)
+        grid.add_row(*(cells[k] for k in shown))
     console.out().print(grid)
     typer.echo(f"written into {found.folder}: {state.FILE}, sweep.md, pareto.svg")
 

@@ -92,7 +92,7 @@ def first_difference(a: Recording, b: Recording) -> Divergence | None:
 def compare_recordings(a: Recording, b: Recording) -> Parity:
     """Compare two recordings of one graph and stimulus; see `first_difference` for what is compared and in which order.
 
-    Raises: DataError if the recordings are not of one graph and one shape, or have nothing in common.
+    Raises: DataError if the recordings are not of one graph and one shape, are empty, or have nothing in common.
     """
     _check(a, b)
     found: list[Divergence] = []
@@ -163,6 +163,10 @@ def _check(a: Recording, b: Recording) -> None:
         )
         if x != y
     ]
+    if not found and not (a.batch and a.steps):
+        found = [
+            f"{where}: nothing was recorded (got {a.batch} samples of {a.steps} steps; need at least one of each). Record a run that went on."
+        ]
     if not found and not (set(a.spikes) & set(b.spikes)) and not any(_traces(a, b)):
         found = [
             f"{where}: nothing in common (got spikes of {sorted(a.spikes)} and {sorted(b.spikes)}; need at least one population "

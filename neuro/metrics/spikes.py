@@ -38,13 +38,18 @@ class Activity:
 def activity(recordings: Recording | Sequence[Recording]) -> Activity:
     """Measure one recording, or several groups of samples of one graph together.
 
-    Raises: DataError if there is none, or they differ in graph or number of steps.
+    Raises: DataError if there is none, one is empty, or they differ in graph or number of steps.
     """
     parts = [recordings] if isinstance(recordings, Recording) else list(recordings)
     if not parts or len({(r.graph_sha256, r.steps) for r in parts}) != 1:
         raise DataError(
             f"activity: recordings do not belong together (got {len(parts)}; need one or more of one graph and one length). "
             "Measure each by itself."
+        )
+    if not all(r.batch and r.steps for r in parts):
+        raise DataError(
+            f"activity: nothing was recorded (got samples and steps {[(r.batch, r.steps) for r in parts]}; need at least one of each). Record a "
+            "run that went on."
         )
     first = parts[0]
     neurons = neuron_populations(first)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuro.errors import DataError
-from neuro.metrics import Workload, dense_workload, join_dense
+from neuro.metrics import NeuroBench, Workload, dense_workload, join_dense, neurobench_dense
 from neuro.report.answer import Answers
 from neuro.report.fit import predictions
 from neuro.tasks import Task, score, squares
@@ -55,7 +55,7 @@ class Dense(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DenseOutcome:
-    """What a dense model gave: right decisions and decisions, the sums of a regression, answers, workload, seconds of the runs alone."""
+    """What a dense model gave: right decisions and decisions, the sums of a regression, answers, operations, seconds of the runs alone."""
 
     n_right: int
     n_decisions: int
@@ -63,6 +63,7 @@ class DenseOutcome:
     spread: float
     answers: Answers
     workload: Workload
+    neurobench: NeuroBench
     wall_time_s: float
 
 
@@ -89,7 +90,7 @@ def evaluate_dense(
     length = min(n_samples, max(1, _GROUP_BYTES // a_sample))
     n_right = n_decisions = 0
     error = spread = wall_time_s = 0.0
-    workloads, answers = [], []
+    workloads, benches, answers = [], [], []
     n_classes = model.n_out
     for first in range(0, n_samples, length):
         stop = min(first + length, n_samples)
@@ -106,11 +107,22 @@ def evaluate_dense(
             off, off_mean = squares(found.y, batch)
             error, spread, n_classes = error + off, spread + off_mean, 0
         answers.append((batch.targets, predictions(found.y, batch)))
+        benches.append((len(batch), neurobench_dense(model.kind, weights, batch.inputs, found.hidden)))
         workloads.append(dense_workload(model.kind, weights, batch.inputs, found.hidden, dt_ms=task.dt_ms))
     return DenseOutcome(
         n_right=n_right, n_decisions=n_decisions, error=error, spread=spread, answers=Answers.of(n_classes, answers),
-        workload=join_dense(workloads), wall_time_s=wall_time_s,
+        workload=join_dense(workloads), neurobench=_mean_of(benches), wall_time_s=wall_time_s,
     )  # fmt: skip
+
+
+def _mean_of(groups: Sequence[tuple[int, NeuroBench]]) -> NeuroBench:
+    """Return the figures of all samples from those of groups: what depends on the run is a mean over samples."""
+    n = sum(size for size, _ in groups)
+    means = {
+        name: sum(size * getattr(bench, name) for size, bench in groups) / n
+        for name in ("activation_sparsity", "effective_macs", "effective_acs")
+    }
+    return replace(groups[0][1], **means)
 
 
 def check_dense(model: Dense, task: Task, name: str) -> None:

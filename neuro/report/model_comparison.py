@@ -10,7 +10,7 @@ from typing import Any
 from neuro.deploy import Placement
 from neuro.errors import DataError
 from neuro.graph import Graph
-from neuro.metrics import Device, Workload, workload
+from neuro.metrics import Device, Workload, neurobench, workload
 from neuro.report.comparison import Progress, compare
 from neuro.report.dense import check_dense, evaluate_dense
 from neuro.report.fit import match
@@ -64,6 +64,7 @@ def spiking_model(
     graph, base = comparison.graph, next((r for r in comparison.rows if r.backend == comparison.base), None)
     count = partial(workload, graph, comparison.recordings, currents=comparison.currents)
     done = count() if comparison.recordings else None
+    bench = neurobench(graph, comparison.recordings, currents=comparison.currents) if comparison.recordings else None
     placements: dict[str, Placement] = {}
 
     def place(device: Device) -> Workload:
@@ -72,7 +73,7 @@ def spiking_model(
 
     return Model(
         name=entry.name, path=entry.path, sha256=graph.sha256, kind="spiking", semantics=graph.semantics, rows=comparison.rows,
-        base=comparison.base, activity=base.activity if base is not None else None, workload=done, answers=comparison.answers,
+        base=comparison.base, activity=base.activity if base is not None else None, workload=done, answers=comparison.answers, neurobench=bench,
         energy={} if done is None else price(done, devices, step_time_s, place), placements=placements,
         comparison=comparison,
     )  # fmt: skip
@@ -96,7 +97,7 @@ def _dense_model(
     )  # fmt: skip
     return Model(
         name=entry.name, path=entry.path, sha256=entry.model.sha256, kind=entry.model.kind, semantics="float", rows=(row,),
-        base=row.backend, activity=None, workload=done.workload, answers=done.answers,
+        base=row.backend, activity=None, workload=done.workload, answers=done.answers, neurobench=done.neurobench,
         energy=price(done.workload, devices, step_time_s),
     )  # fmt: skip
 

@@ -6,9 +6,9 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Group as Lines
@@ -16,11 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from neuro.metrics import Energy, Operations, Part, Range, Workload
-from neuro.report.models import Model, Models
-from neuro.report.outcome import Row
 from neuro.report.prices import Refused
 from neuro.report.tables import plain
 from neuro.report.units import ranged, si
+
+if TYPE_CHECKING:
+    from neuro.report.models import Model, Models
+    from neuro.report.outcome import Row
 
 FORM = "neuro-models"
 SCHEMA_VERSION = 1
@@ -28,13 +30,17 @@ _MODEL_COLUMNS = (
     "model", "kind", "accuracy", "rate\nHz", "spikes", "synaptic\nevents", "MAC", "AC", "parameters", "their\nbytes", "state\nbytes",
 )  # fmt: skip
 _ENERGY_COLUMNS = ("model", "device", "dynamic", "static", "host", "latency", "energy x delay")
+_BENCH_COLUMNS = (
+    "model", "activation\nsparsity", "connection\nsparsity", "footprint\nbytes", "dense\noperations", "effective\nMACs", "effective\nACs",
+)  # fmt: skip
 _LEFT = ("model", "kind", "device")
-_MAY_WRAP = ("dynamic", "static", "host", "energy x delay")
+_STACKED = {("MAC", "AC"): "MAC,\nAC", ("their\nbytes", "state\nbytes"): "their bytes,\nof state"}
+"""Pairs of columns that share one on the terminal, the first above the second, and its name."""
 
 
 def models_table(models: Models) -> Lines:
     """Return rich tables: a row a model, and below it a row a model and device; then why devices refused."""
-    first = _grid(f"models: {_title(models)}", _MODEL_COLUMNS, [_model_cells(m) for m in models.models])
+    first = _grid(f"models: {_title(models)}", *_narrow(_MODEL_COLUMNS, [_model_cells(m) for m in models.models]))
     second = _grid(_energy_title(models), _ENERGY_COLUMNS, _energy_rows(models))
     notes = [Text(f"{where}: {note}") for where, note in _refusals(models)]
     notes += [Text(f"{m.name}, {r.backend}: {r.reason}") for m in models.models for r in m.rows if r.reason]
@@ -47,6 +53,8 @@ def models_markdown(models: Models) -> str:
     if models.devices:
         lines += ["", f"{_energy_title(models)}.", "", *_markdown_grid(_ENERGY_COLUMNS, _energy_rows(models)), ""]
         lines += [f"- {plain(f'{where}: {note}')}" for where, note in (*_refusals(models), *_energy_notes(models))]
+    lines += ["", "By the definitions of NeuroBench (Yik et al. 2025), means an inference.", ""]
+    lines += [*_markdown_grid(_BENCH_COLUMNS, [_bench_cells(m) for m in models.models])]
     lines += ["", *(f"- {plain(f'{m.name}: {m.kind}, sha256 {m.sha256}{_read_from(m)}')}" for m in models.models)]
     lines += [f"- {plain(f'{m.name}, {r.backend}: {_verdict_text(m, r)}')}" for m in models.models for r in m.rows]
     return "\n".join(lines).rstrip() + "\n"
@@ -127,6 +135,18 @@ def _model_cells(m: Model) -> list[str]:
     ]
 
 
+def _bench_cells(m: Model) -> list[str]:
+    b = m.neurobench
+    if b is None:
+        return [m.name, *["-"] * 6]
+    sparsities = f"{b.activation_sparsity:.4f}", f"{b.connection_sparsity:.4f}"
+    return [
+        m.name,
+        *sparsities,
+        *(f"{x:,.0f}" for x in (b.footprint_bytes, b.dense, b.effective_macs, b.effective_acs)),
+    ]
+
+
 def _energy_rows(models: Models) -> list[list[str]]:
     return [[m.name, name, *_energy_cells(e)] for m in models.models for name, e in m.energy.items()]
 
@@ -182,12 +202,21 @@ def _grid(title: str, columns: tuple[str, ...], rows: list[list[str]]) -> Table:
             name,
             justify="left" if name in _LEFT else "right",
             vertical="top",
-            overflow="fold",
-            no_wrap=name not in _MAY_WRAP,
+            overflow="fold",  # a number that does not fit goes on in the next line: cropped it would be another number
         )
     for cells in rows:
         grid.add_row(*(Text(cell) for cell in cells))
     return grid
+
+
+def _narrow(columns: tuple[str, ...], rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return a table with two columns in one where `_STACKED` says so."""
+    for (upper, lower), name in _STACKED.items():
+        k = columns.index(upper)
+        assert columns[k + 1] == lower
+        columns = (*columns[:k], name, *columns[k + 2 :])
+        rows = [[*row[:k], f"{row[k]}\n{row[k + 1]}", *row[k + 2 :]] for row in rows]
+    return columns, rows
 
 
 def _markdown_grid(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
@@ -213,6 +242,7 @@ def _model_data(m: Model, folder: str) -> dict[str, Any]:
         "n_parameters": work and work.n_parameters, "parameter_bytes": work and work.parameter_bytes,
         "state_bytes": work and work.state_bytes,
         "operations": work and {"synaptic": _means(work.synaptic), "neuron": _means(work.neuron)},
+        "neurobench": m.neurobench and asdict(m.neurobench),
         "dense_mac": work and _mean(work.dense_mac), "n_cores": max((len(p.cores) for p in m.placements.values()), default=0),
         "distributions": _distributions(m, work),
         "backends": {r.backend: _backend_data(m, r) for r in m.rows},

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from neuro.deploy import Placement
 from neuro.graph import Graph
-from neuro.metrics import Activity, Energy, Workload
+from neuro.metrics import Activity, Energy, NeuroBench, Workload
 from neuro.report.answer import Answers
 from neuro.report.dense import Dense
+from neuro.report.model_tables import models_markdown
 from neuro.report.outcome import Candidate, Comparison, Row
 from neuro.report.prices import Refused
 
@@ -34,7 +35,7 @@ class Model:
     """What one model gave.
 
     kind: "spiking", or that of a dense model. rows: one a backend; a dense model has one, of what runs it. activity: None for a dense model, or
-    where no backend ran. workload, answers: None where no backend ran. energy: by device. placements: on the cores of devices that need one.
+    where no backend ran. workload, neurobench, answers: None where no backend ran. energy: by device. placements: on the cores of devices that need one.
     comparison: of a graph on its backends.
     """
 
@@ -48,6 +49,7 @@ class Model:
     activity: Activity | None
     workload: Workload | None
     answers: Answers | None
+    neurobench: NeuroBench | None = None
     energy: Mapping[str, Energy | Refused] = field(default_factory=dict)
     placements: Mapping[str, Placement] = field(default_factory=dict, repr=False)
     comparison: Comparison | None = field(default=None, repr=False)
@@ -85,3 +87,7 @@ class Models:
     def missing(self) -> tuple[str, ...]:
         """Return the backends that cannot run here, or not one of the graphs."""
         return tuple(dict.fromkeys(b for m in self.models if m.comparison is not None for b in m.comparison.missing))
+
+    def _repr_markdown_(self) -> str:
+        """Show the tables in a notebook."""
+        return models_markdown(self)

@@ -62,7 +62,7 @@ class Cluster:
         over = [number for number, future in self._futures.items() if future.done()]
         if not over:
             time.sleep(POLL_S)
-        return [(number, _outcome(self._futures.pop(number))) for number in over]
+        return [(number, outcome(self._futures.pop(number))) for number in over]
 
     def interrupt(self) -> None:
         """Leave a sign that every worker sees, at once if it has not begun."""
@@ -120,7 +120,7 @@ def make(folder: str, stop: str) -> dict[str, Any]:
         child.kill()
 
 
-def _outcome(future: Any) -> dict[str, Any]:
+def outcome(future: Any) -> dict[str, Any]:
     """Return what came of a trial; a worker that died again and again, or was shut down, leaves it lost."""
     if future.status == "finished":
         return dict(future.result())

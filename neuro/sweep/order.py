@@ -102,12 +102,21 @@ def held(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _lock(handle, folder, wait)
         yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as err:
         raise DataError(
             f"folder '{folder}': another process works in it (got a lock that is held; need a folder of its own). Wait for it, or choose "
             "another folder."
         ) from err
-    finally:
-        os.close(handle)
+    except OSError as err:
+        raise DataError(
+            f"folder '{folder}': no lock (got '{err.strerror}'; need a file system with flock). Choose a folder on another one."
+        ) from err

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from neuro.sweep.table import title
 
@@ -39,6 +40,9 @@ def pareto(held: Mapping[str, Any]) -> Figure:
         axis.legend(frameon=False, loc="lower right", fontsize=9)
     if done and all(_place(t)[0] > 0 for t in done):
         axis.set_xscale("log")
+        plain = LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5))
+        axis.xaxis.set_major_formatter(plain)
+        axis.xaxis.set_minor_formatter(plain)
     axis.set_xlabel("dynamic energy of an inference (uJ), an estimate; bars: range of the sources")
     axis.set_ylabel(f"accuracy on {held['split']} samples (%); bars: standard error")
     axis.set_title(title(held).replace(". ", ".\n"), loc="left", fontsize=9)
@@ -64,7 +68,5 @@ def _points(axis: Any, trials: Sequence[Mapping[str, Any]], color: str, size: fl
     left = [1e6 * (t["energy"]["value"] - t["energy"]["low"]) for t in trials]
     right = [1e6 * (t["energy"]["high"] - t["energy"]["value"]) for t in trials]
     error = [100 * sqrt(t["accuracy"] * (1 - t["accuracy"]) / max(t["n_decisions"], 1)) for t in trials]
-    axis.errorbar(
-        x, y, xerr=(left, right), yerr=error, fmt="o", color=color, markersize=size, ecolor=_RANGE, elinewidth=0.8, label=label,
-        zorder=3,
-    )  # fmt: skip
+    axis.errorbar(x, y, xerr=(left, right), yerr=error, fmt="none", ecolor=_RANGE, elinewidth=0.8, zorder=1)
+    axis.plot(x, y, "o", color=color, markersize=size, label=label, zorder=3)

@@ -125,6 +125,12 @@ def test_recordings_that_do_not_belong_together_are_exit_2(neuro: Neuro, tmp_pat
         GRAPHS["float"], tmp_path / "float.h5"
     )  # beside them: it is found for a.h5, and the answer is the same
     assert "graph differs" in told(neuro, "diff", tmp_path / "a.h5", tmp_path / "d.h5", code=2)
+    empty = replace(recordings.load(tmp_path / "a.h5"), batch=0, spikes={})
+    for name in ("e", "f"):
+        recordings.save(empty, tmp_path / f"{name}.h5")
+    assert "nothing was recorded (got 0 samples of 72 steps" in told(
+        neuro, "diff", tmp_path / "e.h5", tmp_path / "f.h5", code=2
+    )
     assert "another kind of file" in told(neuro, "diff", graph, tmp_path / "d.h5", code=2)
     assert "no such file" in told(neuro, "diff", tmp_path / "none.h5", tmp_path / "d.h5", code=2)
 

@@ -175,3 +175,11 @@ def test_groups_of_samples_join_to_the_whole() -> None:
 def test_recordings_of_different_runs_are_refused(other: Recording, text: str) -> None:
     with pytest.raises(DataError, match=text):
         first_difference(BASE, other)
+
+
+@pytest.mark.parametrize("empty", [replace(BASE, batch=0), replace(BASE, steps=0)])
+def test_empty_recordings_do_not_agree(empty: Recording) -> None:
+    with pytest.raises(
+        DataError, match=r"nothing was recorded \(got \d+ samples of \d+ steps; need at least one of each\)"
+    ):
+        compare_recordings(empty, empty)

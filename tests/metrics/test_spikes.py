@@ -64,6 +64,14 @@ def test_recordings_of_different_length_are_refused() -> None:
         activity([])
 
 
+@pytest.mark.parametrize("empty", [{"batch": 0}, {"steps": 0}])
+def test_empty_recordings_have_no_activity(empty: dict[str, int]) -> None:
+    with pytest.raises(
+        DataError, match=r"activity: nothing was recorded \(got samples and steps \[.*; need at least one of each\)"
+    ):
+        activity(replace(counted(), **empty))  # type: ignore[arg-type]
+
+
 def test_intervals_stay_within_a_neuron_and_a_sample() -> None:
     assert intervals_ms(counted(), "relay").tolist() == [1.5, 0.5, 3.0]
     assert intervals_ms(counted(), "still").tolist() == []

@@ -26,6 +26,7 @@ numbers in models.json are null. models.json:
       synaptic_events_per_inference|null          null for a dense model
       n_parameters, parameter_bytes, state_bytes
       operations {synaptic: {mac, ac, mul, nonlinear, read, write}, neuron: {the same}} means an inference, or null; dense_mac|null
+      neurobench {activation_sparsity, connection_sparsity, footprint_bytes, dense, effective_macs, effective_acs} or null
       n_cores                   of the placement, 0 without one
       distributions {spikes: [a sample each], synaptic_events: [...], dynamic_j: {device: [...]}}
       backends {name: {status "ok"|"unavailable"|"failed", reason, parity "base"|"exact"|"equal"|"differs"|"unknown"|"none",

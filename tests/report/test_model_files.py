@@ -46,8 +46,8 @@ def read(folder: Path) -> dict[str, Any]:
     return found
 
 
-def printed(models: Models) -> str:
-    console = Console(width=160, record=True, file=io.StringIO())
+def printed(models: Models, width: int = 160) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(models_table(models))
     return console.export_text()
 
@@ -159,9 +159,28 @@ def test_tables_show_every_model_and_device(several: Path) -> None:
     assert "measured" not in page.split("\n- ")[0]
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_narrow_terminals_break_numbers_and_crop_none(width: int) -> None:
+    wide = replace(dense_model(), name="an_lstm_with_a_name_that_takes_much_room")
+    found = compare_models([Entry(name=wide.name, model=wide)], digits_task(), n_samples=2, devices=[])
+    work = found.models[0].workload
+    assert work is not None
+    many = replace(work, synaptic=replace(work.synaptic, mac=work.synaptic.mac + 56_000_000))
+    models = replace(found, models=(replace(found.models[0], workload=many),))
+    mac = f"{(many.synaptic.mac + many.neuron.mac).mean():,.0f}"
+    assert len(mac) == len("56,123,456")
+    lines = [line.split("│") for line in printed(models, width).splitlines() if line.startswith("│")]
+    columns = ["".join(cells[k].strip() for cells in lines) for k in range(1, len(lines[0]) - 1)]
+    assert any(text.startswith(mac) for text in columns)
+    assert wide.name in columns
+    if width == 120:
+        assert any(mac in line for line in printed(models, width).splitlines())
+
+
 def test_without_devices_there_is_no_table_of_energy() -> None:
     found = compare_models([Entry(name="x", model=digits_graph())], digits_task(), n_samples=2, devices=[])
     assert "energy" not in models_markdown(found)
+    assert found._repr_markdown_() == models_markdown(found)
     assert "energy" not in printed(found)
 
 

@@ -14,7 +14,7 @@ import neuro
 from neuro.backend import get
 from neuro.errors import DataError, GraphError, UnsupportedError
 from neuro.graph import Builder
-from neuro.metrics import Energy, Workload, device, estimate, workload
+from neuro.metrics import Energy, Workload, device, estimate, neurobench, neurobench_dense, workload
 from neuro.metrics.workload import Operations
 from neuro.report import Candidate, Entry, Model, Models, Refused, compare_models, match, write_models
 from neuro.report import dense as dense_module
@@ -68,6 +68,8 @@ def test_graph_is_counted_and_priced_from_its_recording(compared: Models) -> Non
     assert found.sha256 == graph.sha256
     assert [r.backend for r in found.rows] == ["engine", "reference"]
     assert found.base == "reference"
+    assert found.neurobench == neurobench(graph, recording)
+    assert found.neurobench.effective_acs > 1000
     assert energy(compared, "float", "digital45").dynamic == estimate(work, "digital45").dynamic
     assert energy(compared, "float", "digital45").dynamic.value > 1e-9
     assert found.result is not None
@@ -96,6 +98,7 @@ def test_dense_model_answers_and_is_counted_by_the_same_rules(compared: Models) 
     assert (found.base, found.activity, found.comparison) == ("torch", None, None)
     assert found.workload is not None
     assert found.workload.synaptic.mac.min() > 1000
+    assert found.neurobench == neurobench_dense("lstm", net.weights, batch.inputs, net.run(batch.inputs).hidden)
     assert energy(compared, "lstm", "digital45").dynamic == estimate(found.workload, "digital45").dynamic
 
 
@@ -110,6 +113,10 @@ def test_dense_model_in_groups_gives_what_one_batch_gives(monkeypatch: pytest.Mo
     assert found.workload is not None
     assert whole.workload is not None
     assert same_operations(found.workload, whole.workload)
+    assert found.neurobench is not None
+    assert whole.neurobench is not None
+    assert found.neurobench.effective_macs == pytest.approx(whole.neurobench.effective_macs, rel=1e-12)
+    assert found.neurobench.dense == whole.neurobench.dense
     assert found.answers is not None
     assert whole.answers is not None
     assert np.array_equal(found.answers.predictions, whole.answers.predictions)

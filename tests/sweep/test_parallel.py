@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import neuro
 from neuro.errors import WorkerError
 from neuro.sweep import cluster, load, run
 from neuro.sweep.cluster import STOP, Cluster
@@ -118,39 +119,61 @@ def test_ctrl_c_reaches_every_process_once(write: Write, tmp_path: Path) -> None
         assert (folder / "trials" / f"000{k}" / "checkpoint.json").exists()
 
 
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Start a scheduler and two workers as a user does; return the address and the workers."""
-    named = tmp_path / "scheduler.json"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    common = ["--scheduler-file", str(named), "--no-dashboard"]
-    log = (tmp_path / "dask.log").open("ab")
-    places = {"cwd": tmp_path, "stdout": log, "stderr": log}
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", *common, "--nthreads", "1", "--no-nanny"]
-    started = [subprocess.Popen([*command, *common, "--host", "127.0.0.1", "--port", "0"], **places)]  # type: ignore[call-overload]
-    try:
+class Dask:
+    """A scheduler, and workers as a user starts them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, named = folder, folder / "scheduler.json"
+        self._common = ["--scheduler-file", str(named), "--no-dashboard"]
+        self._log = (folder / "dask.log").open("ab")
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
         until(lambda: named.exists() and named.read_text().endswith("}"), "a scheduler")
-        workers = [subprocess.Popen([*worker, "--name", f"worker-{k}"], **places) for k in range(2)]  # type: ignore[call-overload]
-        started += workers
-        yield json.loads(named.read_text())["address"], workers
-    finally:
-        for process in reversed(started):
+        self.address = str(json.loads(named.read_text())["address"])
+
+    def add_worker(self) -> None:
+        self.workers.append(
+            self._start("dask_worker", "--nthreads", "1", "--no-nanny", "--name", f"w{len(self.workers)}")
+        )
+
+    def end(self) -> None:
+        for process in (*self.workers, self._scheduler):
             process.terminate()
-        for process in started:
             process.wait(30)
-        log.close()
+        self._log.close()
+
+    def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.{what}", *self._common, *options]
+        return subprocess.Popen(command, cwd=self._folder, stdout=self._log, stderr=self._log)
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Dask]:
+    """Start a scheduler that has no worker."""
+    started = Dask(tmp_path)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@pytest.fixture
+def dask(scheduler: Dask) -> Dask:
+    """Start a scheduler with two workers."""
+    for _ in range(2):
+        scheduler.add_worker()
+    return scheduler
 
 
 def test_a_dask_worker_that_is_killed_loses_nothing(
-    write: Write, tmp_path: Path, undisturbed: list[dict[str, Any]], dask: tuple[str, list[subprocess.Popen[bytes]]]
+    write: Write, tmp_path: Path, undisturbed: list[dict[str, Any]], dask: Dask
 ) -> None:
-    address, workers = dask
     folder = tmp_path / "out"
-    with start("sweep", write(SPACE, LONG), "-o", folder, "--scheduler", address) as process:
+    with start("sweep", write(SPACE, LONG), "-o", folder, "--scheduler", dask.address) as process:
         until(lambda: steps_of(folder / "trials" / "0000") > 20, "training", process)
         pid = attempts(folder / "trials" / "0000")[0]["pid"]
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        (killed,) = (w for w in workers if w.pid == parent)
+        (killed,) = (w for w in dask.workers if w.pid == parent)
         killed.kill()  # and with it what it was at, as a machine that goes down
         os.kill(pid, signal.SIGKILL)
         printed = process.communicate(timeout=200)[0]
@@ -164,15 +187,13 @@ def test_a_dask_worker_that_is_killed_loses_nothing(
         ["began", "interrupted", "began", "ended"],
     )
     assert len({line["pid"] for line in first}) == 2
-    (other,) = (w for w in workers if w is not killed)
+    (other,) = (w for w in dask.workers if w is not killed)
     assert other.poll() is None
 
 
-def test_ctrl_c_stops_the_trials_of_a_cluster(
-    write: Write, tmp_path: Path, dask: tuple[str, list[subprocess.Popen[bytes]]]
-) -> None:
+def test_ctrl_c_stops_the_trials_of_a_cluster(write: Write, tmp_path: Path, dask: Dask) -> None:
     folder = tmp_path / "out"
-    with start("sweep", write(SPACE, ENDLESS), "-o", folder, "--scheduler", dask[0], "--workers", 1) as process:
+    with start("sweep", write(SPACE, ENDLESS), "-o", folder, "--scheduler", dask.address, "--workers", 1) as process:
         until(lambda: steps_of(folder / "trials" / "0000") > 2, "training", process)
         os.killpg(process.pid, signal.SIGINT)
         printed = process.communicate(timeout=60)[0]
@@ -182,9 +203,48 @@ def test_ctrl_c_stops_the_trials_of_a_cluster(
     assert (folder / STOP).exists()
 
 
-def test_a_cluster_that_cannot_take_part_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_does_not_answer_or_has_no_worker_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: Dask
+) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_S", 5.0)
+    with pytest.raises(
+        WorkerError, match=r"--scheduler: no worker \(got 0 at 'tcp://127.* after 5 s; need at least one\)"
+    ):
+        Cluster(scheduler.address, tmp_path)
     monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
-    with pytest.raises(WorkerError, match=r"--scheduler: no scheduler answers \(got .* at 'tcp://127.0.0.1:9'; need"):
-        Cluster("tcp://127.0.0.1:9", tmp_path)
-    with pytest.raises(WorkerError, match=r"--scheduler: no scheduler answers"):
-        Cluster("nonsense://x", tmp_path)
+    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        with pytest.raises(
+            WorkerError, match=rf"--scheduler: no scheduler answers \(got .* at '{address}'; need the address"
+        ):
+            Cluster(address, tmp_path)
+
+
+def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dask: Dask) -> None:
+    monkeypatch.setattr(neuro, "__version__", "9.9")  # here; workers are processes of their own
+    with pytest.raises(
+        WorkerError,
+        match=r"--scheduler: worker tcp://.* cannot take part \(got neuro .*, folder '.*' seen; need neuro 9.9",
+    ):
+        Cluster(dask.address, tmp_path)
+
+
+class Future:
+    """What Dask hands back, in the states that a cluster on one machine does not reach."""
+
+    def __init__(self, status: str, err: Exception | None = None) -> None:
+        self.status, self._err = status, err
+
+    def exception(self) -> Exception | None:
+        return self._err
+
+
+@pytest.mark.parametrize(
+    ("future", "reason"),
+    [
+        (Future("error", RuntimeError("4 workers died")), "RuntimeError: 4 workers died"),
+        (Future("error", WorkerError("trial: no order")), "trial: no order"),
+        (Future("cancelled"), "cancelled: taken from its worker"),
+    ],
+)
+def test_what_dask_gives_up_is_left_for_a_resume(future: Future, reason: str) -> None:
+    assert cluster.outcome(future) == {"state": "lost", "reason": reason}

@@ -116,6 +116,20 @@ def test_two_that_want_the_same_trial_make_it_once(tmp_path: Path) -> None:
     assert not (folder / ATTEMPTS).exists()
 
 
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuro.sweep import order
+
+    def none(handle: int, how: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(order.fcntl, "flock", none)
+    with (
+        pytest.raises(DataError, match=r"no lock \(got 'No locks available'; need a file system with flock\)"),
+        held(tmp_path),
+    ):
+        pytest.fail("it has no lock")
+
+
 def test_what_makes_a_trial_impossible_is_its_reason(tmp_path: Path) -> None:
     diverges = RECIPE.replace("batch = 16", 'batch = 16\nlr = 1e30\noptimizer = "sgd"')
     found = run_trial(ordered(tmp_path / "t", recipe=diverges))
