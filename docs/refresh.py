@@ -106,13 +106,16 @@ def _dynamic(energy: dict[str, Any]) -> str:
 
 
 def main(runs: Path) -> None:
-    """Refresh all pages, and the raster from the run "demo"."""
+    """Refresh all pages, the raster from the run "demo", and the front from the sweep "digits_tradeoff" where there is one."""
     for path in PAGES:
         filled = refresh(path.read_text(), runs.absolute())
         path.write_text(filled.replace("](MODELS/", "](models/" if path.parent == ROOT else "](../models/"))
         print(f"refreshed {path.relative_to(ROOT)}")
     (ROOT / "docs" / "img").mkdir(exist_ok=True)
     shutil.copy(runs / "demo" / "compare" / "raster.png", ROOT / "docs" / "img" / "raster.png")
+    swept = runs / "digits_tradeoff" / "pareto.svg"
+    if swept.exists():
+        shutil.copy(swept, ROOT / "docs" / "img" / "sweep.svg")
 
 
 if __name__ == "__main__":
