@@ -19,11 +19,12 @@ from .layout import Layout, State, Wire, check_arrays, check_range, pointer, str
 _Projection = structure(
     "_Projection",
     ("numbers", ("first_source", "n_sources", "first_target", "one_delay")),
-    ("pointers", ("row", "split", "post", "place", "weight")),
+    ("pointers", ("row", "split", "post", "place", "delay", "weight", "chunk", "word")),
+    ("reals", ("unit",)),
 )
 _Wiring = structure(
     "_Wiring",
-    ("numbers", ("n_inputs", "n_neurons", "n_targets", "n_slots", "n_projections", "n_parts")),
+    ("numbers", ("n_inputs", "n_neurons", "n_targets", "n_slots", "n_projections", "n_parts", "bits", "stride")),
     ("pointers", ("projection", "bound")),
 )
 _Events = structure(
@@ -106,7 +107,7 @@ class Call:
         wires = (_Projection * max(len(layout.wires), 1))(*(self._projection(w) for w in layout.wires))
         wiring = _Wiring(
             layout.n_inputs, layout.n_neurons, layout.n_targets, layout.n_slots, len(layout.wires), layout.n_parts,
-            ctypes.addressof(wires), pointer(layout.bound),
+            *layout.packing, ctypes.addressof(wires), pointer(layout.bound),
         )  # fmt: skip
         events = _Events(
             pointer(signals.event_row), pointer(signals.event_source), signals.current.shape[2],
@@ -128,8 +129,10 @@ class Call:
 
     @staticmethod
     def _projection(w: Wire) -> Any:
-        arrays = (w.row, w.split, w.post, w.place, w.weight)
-        return _Projection(w.first_source, w.n_sources, w.first_target, w.one_delay, *(pointer(x) for x in arrays))
+        arrays = (w.row, w.split, w.post, w.place, w.delay, w.weight, *(w.words or (None, None)))
+        return _Projection(
+            w.first_source, w.n_sources, w.first_target, w.one_delay, *(pointer(x) for x in arrays), w.unit
+        )
 
     @staticmethod
     def _trace(layout: Layout, columns: Sequence[str], k: Keep) -> Any:

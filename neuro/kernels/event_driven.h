@@ -33,13 +33,18 @@ struct NeuroProjection {               // synapses from one population to anothe
     const std::uint32_t* split;        // (n_sources, n_parts - 1) from the begin of the row: where parts 1, 2, ... begin
     const std::int32_t* post;          // (n_synapses,) of the target population
     const std::uint32_t* place;        // (n_synapses,) delay * n_targets + first_target + post; not read where one_delay >= 0
+    const std::int32_t* delay;         // (n_synapses,)
     const void* weight;                // (n_synapses,) of the kernel's own type
+    const std::uint32_t* chunk;        // (n_parts, n_sources + 1) where the words of each sender begin; packed graphs only (packed.h)
+    const std::int64_t* word;          // (n_chunks, 8)
+    double unit;                       // of the weights in them
 };
 
 struct NeuroWiring {
     std::int64_t n_inputs, n_neurons, n_targets;
     std::int64_t n_slots;              // rows of the ring: max delay + 1
     std::int64_t n_projections, n_parts;
+    std::int64_t place_bits, row_stride;  // of packed graphs: the ring of a part has 2^place_bits cells; 0: not packed
     const NeuroProjection* projection; // sorted by first_source
     const std::int64_t* bound;         // (n_parts + 1,) targets of part h: bound[h]..bound[h + 1] - 1
 };
@@ -156,12 +161,9 @@ void deliver_through(const NeuroWiring& net, const NeuroProjection& c, const Rin
     }
 }
 
-// Add what spikes send to all that waits for the targets of a part. sources: ascending.
-template <class Weight, class Value>
-void deliver(const NeuroWiring& net, const Ring<Value>& ring, const std::int32_t* sources, std::int64_t n, std::int64_t part) {
-    constexpr std::size_t kNear = 3u << 20;  // bytes of ring up to which its caches keep up (benchmarks/simulate.py)
-    const auto n_targets = static_cast<std::size_t>(part < 0 ? net.n_targets : net.bound[part + 1] - net.bound[part]);
-    const bool far = n_targets * static_cast<std::size_t>(net.n_slots) * sizeof(Value) > kNear;
+// Call body(projection, begin, end) for each projection with those of some spikes that its senders sent. sources: ascending.
+template <class Body>
+void each_projection(const NeuroWiring& net, const std::int32_t* sources, std::int64_t n, const Body& body) {
     const std::int32_t *begin = sources, *limit = sources, *const end = sources + n;
     for (std::int64_t p = 0; p < net.n_projections; ++p) {
         const NeuroProjection& c = net.projection[p];
@@ -169,28 +171,66 @@ void deliver(const NeuroWiring& net, const Ring<Value>& ring, const std::int32_t
             begin = std::lower_bound(limit, end, static_cast<std::int32_t>(c.first_source));
             limit = std::lower_bound(begin, end, static_cast<std::int32_t>(c.first_source + c.n_sources));
         }
-        if (c.one_delay >= 0)
-            deliver_through<Weight, true>(net, c, ring, begin, limit, part, far);
-        else
-            deliver_through<Weight, false>(net, c, ring, begin, limit, part, far);
+        body(c, begin, limit);
     }
 }
 
-// Add what a channel of real values sends at one step.
-template <class Weight, class Value>
-void deliver_current(const NeuroWiring& net, const Ring<Value>& ring, std::int32_t source, double u, std::int64_t part) {
-    for (std::int64_t p = 0; p < net.n_projections; ++p) {
-        const NeuroProjection& c = net.projection[p];
-        const std::int64_t pre = source - c.first_source;
-        if (pre < 0 || pre >= c.n_sources) continue;
-        const auto* weight = static_cast<const Weight*>(c.weight);
-        const Span row = span(net, c, pre, part);
-        for (std::int64_t k = row.from; k < row.to; ++k) {
-            Value* const to = c.one_delay >= 0 ? ring.at(first_place(net, c)) + c.post[k] : ring.at(c.place[k]);
-            *to += static_cast<Value>(weight[k] * u);
+// What waits for the targets of a sample, or of a part of them: sums of weights as the graph has them, in a ring of rows of all targets.
+template <class Weight, class Value_>
+class Rows {
+    const NeuroWiring& net_;
+    Value_* const rows_;
+    const std::int64_t part_;
+    const bool far_;
+    std::int64_t slot_ = 0;
+
+    static bool far(const NeuroWiring& net, std::int64_t part) {
+        constexpr std::size_t kNear = 3u << 20;  // bytes of ring up to which its caches keep up (benchmarks/simulate.py)
+        const auto n = static_cast<std::size_t>(part < 0 ? net.n_targets : net.bound[part + 1] - net.bound[part]);
+        return n * static_cast<std::size_t>(net.n_slots) * sizeof(Value_) > kNear;
+    }
+
+  public:
+    using Value = Value_;
+
+    Rows(const NeuroWiring& net, Value* rows, std::int64_t part) : net_(net), rows_(rows), part_(part), far_(far(net, part)) {}
+
+    static std::int64_t n_cells(const NeuroWiring& net) { return net.n_slots * net.n_targets; }
+
+    void go_to(std::int64_t step) { slot_ = step % net_.n_slots; }
+
+    void deliver_inputs(const std::int32_t* sources, std::int64_t n) const { deliver_spikes(sources, n); }
+
+    // Add what spikes send to all that waits. sources: ascending.
+    void deliver_spikes(const std::int32_t* sources, std::int64_t n) const {
+        const Ring<Value> ring(net_, rows_, slot_);
+        each_projection(net_, sources, n, [&](const NeuroProjection& c, const std::int32_t* begin, const std::int32_t* end) {
+            if (c.one_delay >= 0)
+                deliver_through<Weight, true>(net_, c, ring, begin, end, part_, far_);
+            else
+                deliver_through<Weight, false>(net_, c, ring, begin, end, part_, far_);
+        });
+    }
+
+    // Add what a channel of real values sends.
+    void deliver_current(std::int32_t source, double u) const {
+        const Ring<Value> ring(net_, rows_, slot_);
+        for (std::int64_t p = 0; p < net_.n_projections; ++p) {
+            const NeuroProjection& c = net_.projection[p];
+            const std::int64_t pre = source - c.first_source;
+            if (pre < 0 || pre >= c.n_sources) continue;
+            const auto* weight = static_cast<const Weight*>(c.weight);
+            const Span row = span(net_, c, pre, part_);
+            for (std::int64_t k = row.from; k < row.to; ++k) {
+                Value* const to = c.one_delay >= 0 ? ring.at(first_place(net_, c)) + c.post[k] : ring.at(c.place[k]);
+                *to += static_cast<Value>(weight[k] * u);
+            }
         }
     }
-}
+
+    // Return what arrives at target j in this step, with those that follow beside it.
+    Value* input(std::int64_t, std::int64_t j, std::int64_t&) const { return rows_ + slot_ * net_.n_targets + j; }
+};
 
 // Room for numbers, not touched before it is used.
 using Room = std::unique_ptr<std::int32_t[]>;
@@ -217,28 +257,29 @@ class Exchange {
 // Advance sample b by n_steps from step `start`, all targets (part < 0) or those of a part in step with the other threads.
 //
 // all: room for the spikes of a step, this thread's own.
-// Model: Weight, Value; ring(b); update(b, part, from, to, input, spikes) advances targets from..to - 1 by one step, zeroes their
-// input, writes the numbers of those that spike, and returns how many; state(b, column, j) of target j.
+// Model: Sums, Rows or Packed; ring(b), of Sums::n_cells; update(b, part, sums, spikes) advances the targets of a part by one step,
+// zeroes their input, writes the numbers of those that spike, and returns how many; state(b, column, j) of target j.
 template <class Model>
 void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out, Exchange& exchange,
              Barrier& barrier, std::int32_t* all, std::int64_t b, std::int64_t part, std::int64_t start, std::int64_t n_steps) {
-    using Weight = typename Model::Weight;
-    using Value = typename Model::Value;
-    Value* const rows = model.ring(b);
+    typename Model::Sums sums(net, model.ring(b), part);
     const bool alone = part < 0;
     const std::int64_t from = alone ? 0 : net.bound[part], to = alone ? net.n_targets : net.bound[part + 1];
     const std::int64_t first = alone ? 0 : part, n_parts = alone ? 1 : net.n_parts;
     std::int32_t *const steps = out.step + b * out.room, *const sources = out.source + b * out.room;
     std::int64_t n_spikes = 0;
     for (std::int64_t t = 0; t < n_steps; ++t) {
-        const std::int64_t slot = (start + t) % net.n_slots, cell = b * n_steps + t;
-        const Ring<Value> ring(net, rows, slot);
-        deliver<Weight>(net, ring, in.source + in.row[cell], in.row[cell + 1] - in.row[cell], part);
+        const std::int64_t cell = b * n_steps + t;
+        sums.go_to(start + t);
+        sums.deliver_inputs(in.source + in.row[cell], in.row[cell + 1] - in.row[cell]);
         for (std::int64_t c = 0; c < in.n_currents; ++c) {
             const double u = in.current[cell * in.n_currents + c];
-            if (u != 0.0) deliver_current<Weight>(net, ring, in.current_source[c], u, part);
+            if (u != 0.0) sums.deliver_current(in.current_source[c], u);
         }
-        exchange.n(t, first) = model.update(b, first, from, to, rows + slot * net.n_targets, exchange.room(t, first));
+        std::int64_t sent = 0;
+        for (std::int64_t h = first, end = alone ? net.n_parts : part + 1; h < end; ++h)
+            sent += model.update(b, h, sums, exchange.room(t, first) + sent);
+        exchange.n(t, first) = sent;
         for (std::int64_t k = 0; k < out.n_traces; ++k) {
             const NeuroTrace& trace = out.trace[k];
             double* const row = trace.to + b * trace.stride + t * trace.size - trace.first;
@@ -248,14 +289,14 @@ void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, 
         barrier.wait();
         std::int64_t n = 0;
         for (std::int64_t q = 0; q < n_parts; ++q) {  // one list in order of sender, so that sums do not depend on the parts
-            const std::int32_t* const sent = exchange.room(t, q);
-            std::copy(sent, sent + exchange.n(t, q), all + n);
-            if (q == first) std::copy(sent, sent + exchange.n(t, q), sources + n_spikes + n);
+            const std::int32_t* const spikes = exchange.room(t, q);
+            std::copy(spikes, spikes + exchange.n(t, q), all + n);
+            if (q == first) std::copy(spikes, spikes + exchange.n(t, q), sources + n_spikes + n);
             n += exchange.n(t, q);
         }
         if (first == 0) std::fill(steps + n_spikes, steps + n_spikes + n, static_cast<std::int32_t>(t));
         n_spikes += n;
-        deliver<Weight>(net, ring, all, n, part);
+        sums.deliver_spikes(all, n);
     }
     if (first == 0) out.n[b] = n_spikes;
 }

@@ -13,6 +13,7 @@
 #endif
 
 #include "event_driven.h"
+#include "packed.h"
 
 // The arrays of a loop do not overlap. Inlined, the pointers' own __restrict is forgotten, and to compare ten of them at run time is
 // more than the compiler does: it would not vectorise.
@@ -45,24 +46,28 @@ struct NeuroPopulation {           // receiving ones, in order of their targets
     const double* rho;
     const double* beta;
     const std::uint32_t* hold;     // after a spike: 2 n_ref + 1
+    double unit;                   // of the sums of a packed graph
 };
 
 struct NeuroState {                // each (batch, n_targets), contiguous; zero before step 0
     double* v;                     // membrane, or y of a readout
     double* a;                     // of blocks of neurons where it is of use (Adapting)
     std::uint32_t* hold;           // 2 * (refractory steps left) + (1 if it spiked in this step)
-    double* ring;                  // (batch, n_slots, n_targets)
+    void* ring;                    // (batch, n_slots, n_targets) doubles, or (batch, n_parts, 2^place_bits) integers of a packed graph
 };
 
 }  // extern "C"
 
 namespace {
 
-// Some neurons of one population: parameters, then state.
+// Some neurons of one population: parameters, then state. Value: double, or the integers of a packed graph.
+template <class Value>
 struct Block {
     const double *bias, *leak, *v_th, *rho, *beta;
     const std::uint32_t* after;
-    double *v, *a, *input;
+    double unit;
+    double *v, *a;
+    Value* input;
     std::uint32_t* hold;
     std::int64_t n;
 };
@@ -77,16 +82,36 @@ __attribute__((always_inline)) inline double only(std::int64_t mask, double x) {
     return x;
 }
 
+// Return a sum as a double. An integer of at most 2^53 and a power of two: exact. kNative: the processor has an instruction for several;
+// else the halves of the integer become the low bits of two doubles, whose difference from 2^84 + 2^63 + 2^52 is what is wanted.
+template <bool kNative>
+__attribute__((always_inline)) inline double number(double sum, double) {
+    return sum;
+}
+template <bool kNative>
+__attribute__((always_inline)) inline double number(std::int64_t sum, double unit) {
+    if (kNative) return static_cast<double>(sum) * unit;
+    const auto bits = static_cast<std::uint64_t>(sum);
+    const std::uint64_t high_bits = (bits >> 32) ^ 0x4530000080000000u, low_bits = (bits & 0xFFFFFFFFu) | 0x4330000000000000u;
+    double high, low;
+    std::memcpy(&high, &high_bits, sizeof high);
+    std::memcpy(&low, &low_bits, sizeof low);
+    return ((high - 0x1.00000801p84) + low) * unit;
+}
+
 // What is subtracted after a spike is not stored: it follows from the threshold and from a of the step before.
-template <std::int64_t kReset, bool kAdapts>
-__attribute__((always_inline)) inline void neurons(const Block& x) {
+template <bool kNative, std::int64_t kReset, bool kAdapts, class Value>
+__attribute__((always_inline)) inline void neurons(const Block<Value>& x) {
     const double *__restrict bias = x.bias, *__restrict leak = x.leak, *__restrict v_th = x.v_th;
     const double *__restrict rho = x.rho, *__restrict beta = x.beta;
     const std::uint32_t* __restrict after = x.after;
-    double *__restrict v = x.v, *__restrict a = x.a, *__restrict input = x.input;
+    double *__restrict v = x.v, *__restrict a = x.a;
+    Value* __restrict input = x.input;
+    const double unit = x.unit;  // copied: a store might change what x refers to, for all that a compiler knows
+    const std::int64_t n = x.n;
     std::uint32_t* __restrict hold = x.hold;
     NEURO_NO_ALIAS
-    for (std::int64_t j = 0; j < x.n; ++j) {
+    for (std::int64_t j = 0; j < n; ++j) {
         const std::int64_t held = hold[j], spiked = -(held & 1), free = (held - 2) >> 63;
         double threshold = v_th[j], before = v_th[j];
         if (kAdapts) {
@@ -95,7 +120,7 @@ __attribute__((always_inline)) inline void neurons(const Block& x) {
             threshold = v_th[j] + beta[j] * trace;
             a[j] = trace;
         }
-        double now = leak[j] * v[j] + (bias[j] + input[j]);
+        double now = leak[j] * v[j] + (bias[j] + number<kNative>(input[j], unit));
         if (kReset == kZero)
             now = only(free, now);
         else
@@ -104,26 +129,33 @@ __attribute__((always_inline)) inline void neurons(const Block& x) {
         v[j] = kReset == kZero ? only(~spikes, now) : now;
         const std::int64_t left = ((held & ~std::int64_t{1}) - 2) & ~free;
         hold[j] = static_cast<std::uint32_t>((after[j] & spikes) | (left & ~spikes));
-        input[j] = 0.0;
+        input[j] = 0;
     }
 }
 
-__attribute__((always_inline)) inline void readouts(const Block& x) {
+template <bool kNative, class Value>
+__attribute__((always_inline)) inline void readouts(const Block<Value>& x) {
     const double *__restrict bias = x.bias, *__restrict leak = x.leak;
-    double *__restrict v = x.v, *__restrict input = x.input;
+    double* __restrict v = x.v;
+    Value* __restrict input = x.input;
+    const double unit = x.unit;  // copied: a store might change what x refers to, for all that a compiler knows
+    const std::int64_t n = x.n;
     NEURO_NO_ALIAS
-    for (std::int64_t j = 0; j < x.n; ++j) {
-        v[j] = leak[j] * v[j] + (bias[j] + input[j]);
-        input[j] = 0.0;
+    for (std::int64_t j = 0; j < n; ++j) {
+        v[j] = leak[j] * v[j] + (bias[j] + number<kNative>(input[j], unit));
+        input[j] = 0;
     }
 }
 
-__attribute__((always_inline)) inline void any_kind(std::int64_t kind, bool adapts, const Block& x) {
+template <bool kNative, class Value>
+__attribute__((always_inline)) inline void any_kind(std::int64_t kind, bool adapts, const Block<Value>& x) {
     switch (kind) {
-        case kSubtractThreshold: return adapts ? neurons<kSubtractThreshold, true>(x) : neurons<kSubtractThreshold, false>(x);
-        case kSubtractAdaptive: return adapts ? neurons<kSubtractAdaptive, true>(x) : neurons<kSubtractThreshold, false>(x);
-        case kZero: return adapts ? neurons<kZero, true>(x) : neurons<kZero, false>(x);
-        default: return readouts(x);
+        case kSubtractThreshold:
+            return adapts ? neurons<kNative, kSubtractThreshold, true>(x) : neurons<kNative, kSubtractThreshold, false>(x);
+        case kSubtractAdaptive:
+            return adapts ? neurons<kNative, kSubtractAdaptive, true>(x) : neurons<kNative, kSubtractThreshold, false>(x);
+        case kZero: return adapts ? neurons<kNative, kZero, true>(x) : neurons<kNative, kZero, false>(x);
+        default: return readouts<kNative>(x);
     }
 }
 
@@ -147,23 +179,33 @@ __attribute__((always_inline)) inline std::int64_t collect(const std::uint32_t* 
 }
 
 // Advance a block; write base + j for each neuron that spiked; return how many.
-using Update = std::int64_t (*)(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to);
+template <class Value>
+using Update = std::int64_t (*)(std::int64_t kind, bool adapts, const Block<Value>& x, std::int64_t base, std::int32_t* to);
 
-std::int64_t plain(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
-    any_kind(kind, adapts, x);
+#if defined(__x86_64__)
+constexpr bool kNativeByDefault = false;
+#else
+constexpr bool kNativeByDefault = true;
+#endif
+
+template <class Value>
+std::int64_t plain(std::int64_t kind, bool adapts, const Block<Value>& x, std::int64_t base, std::int32_t* to) {
+    any_kind<kNativeByDefault>(kind, adapts, x);
     return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) std::int64_t avx2(std::int64_t kind, bool adapts, const Block& x, std::int64_t base,
+template <class Value>
+__attribute__((target("avx2"))) std::int64_t avx2(std::int64_t kind, bool adapts, const Block<Value>& x, std::int64_t base,
                                                   std::int32_t* to) {
-    any_kind(kind, adapts, x);
+    any_kind<false>(kind, adapts, x);
     return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
 }
 
+template <class Value>
 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,popcnt,prefer-vector-width=512"))) std::int64_t avx512(
-    std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
-    any_kind(kind, adapts, x);
+    std::int64_t kind, bool adapts, const Block<Value>& x, std::int64_t base, std::int32_t* to) {
+    any_kind<true>(kind, adapts, x);
     if (kind == kReadout) return 0;
     const __m512i one = _mm512_set1_epi32(1), sixteen = _mm512_set1_epi32(16);
     __m512i number = _mm512_add_epi32(_mm512_set1_epi32(static_cast<std::int32_t>(base)),
@@ -178,13 +220,14 @@ __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,popcnt,prefer-vector-w
 }
 #endif
 
-Update update_for(std::int64_t instructions) {
+template <class Value>
+Update<Value> update_for(std::int64_t instructions) {
 #if defined(__x86_64__)
-    if (instructions == kAvx512) return avx512;
-    if (instructions == kAvx2) return avx2;
+    if (instructions == kAvx512) return avx512<Value>;
+    if (instructions == kAvx2) return avx2<Value>;
 #endif
     (void)instructions;
-    return plain;
+    return plain<Value>;
 }
 
 // Where a of neurons is needed: where beta is not 0, or a is to be kept. Elsewhere it changes nothing that is seen.
@@ -211,17 +254,19 @@ class Adapting {
     }
 };
 
+// Sums_: how what arrives is summed up, Rows<double, double> or Packed.
+template <class Sums_>
 class Float {
+    using Value = typename Sums_::Value;
     const NeuroWiring& net_;
     const NeuroPopulation* populations_;
     std::int64_t n_populations_;
     const NeuroState& x_;
     const Adapting adapting_;
-    Update update_;
+    Update<Value> update_;
 
   public:
-    using Weight = double;
-    using Value = double;
+    using Sums = Sums_;
 
     Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, const NeuroOutputs& out,
           std::int64_t instructions)
@@ -230,27 +275,29 @@ class Float {
           n_populations_(n),
           x_(x),
           adapting_(net, populations, n, out),
-          update_(update_for(instructions)) {}
+          update_(update_for<Value>(instructions)) {}
 
-    double* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
+    Value* ring(std::int64_t b) const { return static_cast<Value*>(x_.ring) + b * Sums::n_cells(net_); }
 
     double state(std::int64_t b, std::int64_t column, std::int64_t j) const {
         return (column == kV ? x_.v : x_.a)[b * net_.n_targets + j];
     }
 
-    std::int64_t update(std::int64_t b, std::int64_t, std::int64_t from, std::int64_t to, double* input,
-                        std::int32_t* spikes) const {
+    std::int64_t update(std::int64_t b, std::int64_t part, const Sums& sums, std::int32_t* spikes) const {
         const std::int64_t o = b * net_.n_targets;
         std::int64_t n = 0;
         for (std::int64_t i = 0; i < n_populations_; ++i) {
             const NeuroPopulation& p = populations_[i];
-            const std::int64_t end = std::min(to, p.first + p.size);
-            for (std::int64_t j = std::max(from, p.first); j < end; j += neuro::kBlock) {
-                const std::int64_t size = std::min(neuro::kBlock, end - j), k = j - p.first;
+            const std::int64_t end = std::min(net_.bound[part + 1], p.first + p.size);
+            std::int64_t size;
+            for (std::int64_t j = std::max(net_.bound[part], p.first); j < end; j += size) {
+                size = std::min(neuro::kBlock, end - j);
+                Value* const input = sums.input(part, j, size);
+                const std::int64_t k = j - p.first;
                 const auto at = [&](Parameter bit) { return p.uniform >> bit & 1 ? 0 : k; };
-                const Block block{p.bias + at(kBias), p.leak + at(kLeak), p.v_th + at(kVTh), p.rho + at(kRho),
-                                  p.beta + at(kBeta), p.hold + at(kHold), x_.v + o + j, x_.a + o + j,
-                                  input + j,          x_.hold + o + j,    size};
+                const Block<Value> block{p.bias + at(kBias), p.leak + at(kLeak), p.v_th + at(kVTh), p.rho + at(kRho),
+                                         p.beta + at(kBeta), p.hold + at(kHold), p.unit,            x_.v + o + j,
+                                         x_.a + o + j,       input,              x_.hold + o + j,   size};
                 n += update_(p.kind, adapting_.any(j, j + size), block, net_.n_inputs + j, spikes + n);
             }
         }
@@ -278,9 +325,12 @@ extern "C" __attribute__((visibility("default"))) std::int32_t neuro_advance(
     const NeuroWiring* net, const NeuroPopulation* populations, std::int64_t n_populations, const NeuroState* state,
     const NeuroEvents* in, const NeuroOutputs* out, std::int64_t batch, std::int64_t start, std::int64_t n_steps,
     std::int32_t threading, std::int32_t n_threads, std::int64_t instructions) {
-    try {
-        const Float model(*net, populations, n_populations, *state, *out, instructions);
+    const auto run = [&](const auto& model) {
         return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+    };
+    try {
+        if (net->place_bits) return run(Float<neuro::Packed>(*net, populations, n_populations, *state, *out, instructions));
+        return run(Float<neuro::Rows<double, double>>(*net, populations, n_populations, *state, *out, instructions));
     } catch (const std::bad_alloc&) {
         return 1;
     }
