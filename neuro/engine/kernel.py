@@ -17,6 +17,7 @@ from neuro.engine import layout as flat
 from neuro.engine import packing
 from neuro.engine.call import Call, Job, Keep, Signals, Spikes
 from neuro.engine.layout import BLOCK, Field, Layout, State, pointer
+from neuro.engine.lines import lines
 from neuro.graph import ALIF, LI, LIF, Graph
 
 _RESET_CODE = {"threshold": 0, "adaptive": 1, "zero": 2}
@@ -80,9 +81,15 @@ def _group(p: Any, unit: float) -> Group:
         "hold": (2 * p.n_ref + 1 if spikes else nothing).astype(np.uint32),
     }
     uniform = {name: bool((x == x[0]).all()) for name, x in whole.items()}
-    arrays = {name: np.full(BLOCK, x[0], x.dtype) if uniform[name] else x for name, x in whole.items()}
+    arrays = {name: _in_lines(np.full(BLOCK, x[0], x.dtype) if uniform[name] else x) for name, x in whole.items()}
     kind = _READOUT_CODE if isinstance(p, LI) else _RESET_CODE[p.reset]
     return Group(kind, p.size, adapts, arrays, uniform, unit)
+
+
+def _in_lines(x: NDArray[Any]) -> NDArray[Any]:
+    aligned = lines(x.shape, x.dtype.type)
+    aligned[...] = x
+    return aligned
 
 
 def _populations(groups: Sequence[Group]) -> Any:

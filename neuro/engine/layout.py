@@ -18,6 +18,7 @@ from neuro import kernels
 from neuro.errors import UnsupportedError
 from neuro.graph import Graph, Projection
 
+from .lines import lines
 from .packing import CHUNK, NOT_PACKED, Packing, Words, lag, pack, plan
 
 BLOCK = 256
@@ -215,7 +216,7 @@ class State:
 
 def zeros(fields: tuple[Field, ...]) -> State:
     """Return a state of arrays of zeros."""
-    return State({name: np.zeros(shape, dtype) for name, dtype, shape in fields})
+    return State({name: lines(shape, dtype, zero=True) for name, dtype, shape in fields})
 
 
 def pointer(array: NDArray[Any] | None) -> int | None:
@@ -278,4 +279,5 @@ def check_arrays(arrays: Mapping[str, NDArray[Any]], fields: tuple[Field, ...]) 
 
 def check_range(name: str, array: NDArray[Any], limit: int) -> None:
     """Refuse numbers that are not in 0..limit - 1."""
-    assert not array.size or (array.min() >= 0 and array.max() < limit), (name, limit)
+    unsigned = array.dtype.kind == "u"
+    assert not array.size or ((unsigned or array.min() >= 0) and array.max() < limit), (name, limit)

@@ -16,6 +16,8 @@ from neuro import kernels
 from neuro.graph import INTEGER, CurrentInput, Graph, Projection, SpikeInput
 from neuro.graph.rules import smallest_step
 
+from .lines import lines
+
 CHUNK = 8
 """Words a cache line; rows begin at one."""
 _MOST_BITS = 18
@@ -101,16 +103,9 @@ def pack(
     n_chunks = call(None)
     if n_chunks * CHUNK > _MOST_WORDS * c.size + CHUNK * len(row):
         return None
-    word = _aligned(n_chunks)
+    word = lines((n_chunks, CHUNK), np.int64)
     call(word)
     return Words(chunk, word)
-
-
-def _aligned(n_chunks: int) -> NDArray[np.int64]:
-    """Return room for chunks that are cache lines."""
-    room = np.empty((n_chunks + 1) * CHUNK, np.int64)
-    begin = -(room.ctypes.data // 8) % CHUNK
-    return room[begin : begin + n_chunks * CHUNK].reshape(n_chunks, CHUNK)
 
 
 def twin(
