@@ -65,9 +65,8 @@ struct NeuroTrace {                    // a state of one population, to be kept 
 
 struct NeuroOutputs {
     std::int64_t room;                 // spikes a sample that there is room for: n_steps * n_neurons
-    std::int64_t* n;                   // (batch,) out
-    std::int32_t* step;                // (batch, room) out, counted from the first of these steps
-    std::int32_t* source;              // likewise
+    std::int64_t* n;                   // (batch, n_steps) out, of each step
+    std::int32_t* source;              // (batch, room) out
     std::int64_t n_traces;
     const NeuroTrace* trace;           // (n_traces,)
 };
@@ -266,7 +265,7 @@ void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, 
     const bool alone = part < 0;
     const std::int64_t from = alone ? 0 : net.bound[part], to = alone ? net.n_targets : net.bound[part + 1];
     const std::int64_t first = alone ? 0 : part, n_parts = alone ? 1 : net.n_parts;
-    std::int32_t *const steps = out.step + b * out.room, *const sources = out.source + b * out.room;
+    std::int32_t* const sources = out.source + b * out.room;
     std::int64_t n_spikes = 0;
     for (std::int64_t t = 0; t < n_steps; ++t) {
         const std::int64_t cell = b * n_steps + t;
@@ -294,11 +293,10 @@ void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, 
             if (q == first) std::copy(spikes, spikes + exchange.n(t, q), sources + n_spikes + n);
             n += exchange.n(t, q);
         }
-        if (first == 0) std::fill(steps + n_spikes, steps + n_spikes + n, static_cast<std::int32_t>(t));
+        if (first == 0) out.n[cell] = n;
         n_spikes += n;
         sums.deliver_spikes(all, n);
     }
-    if (first == 0) out.n[b] = n_spikes;
 }
 
 enum Threading : std::int32_t { kOverSamples = 0, kOverNeurons = 1 };
