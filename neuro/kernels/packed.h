@@ -26,10 +26,12 @@ class Packed {
     std::int64_t* ring(std::int64_t h) const { return ring_ + h * (std::int64_t{1} << net_.place_bits); }
     std::uint32_t origin(std::int64_t step) const { return static_cast<std::uint32_t>(step * net_.row_stride) & mask_; }
 
-    // kOneRow: the origin is always 0.
+    // Add the rows of spikes s..end - 1 to a ring. kOneRow: the origin is always 0. Not inlined: what is loaded again and added again for
+    // each word elsewhere stays in registers here.
     template <bool kOneRow>
-    [[gnu::noinline]] static void add(std::int64_t* __restrict ring, std::uint32_t origin, std::uint32_t mask, int bits, const std::int64_t* word,
-                                      const std::uint32_t* chunk, std::int64_t some, const std::int32_t* s, const std::int32_t* end) {
+    [[gnu::noinline]] static void add(std::int64_t* __restrict ring, std::uint32_t origin, std::uint32_t mask, int bits,
+                                      const std::int64_t* word, const std::uint32_t* chunk, std::int64_t some,
+                                      const std::int32_t* s, const std::int32_t* end) {
         constexpr std::int64_t kAhead = 4;  // rows between the prefetch of a row and its use
         for (; s < end; ++s) {
             if (s + 2 * kAhead < end) __builtin_prefetch(chunk + s[2 * kAhead]);

@@ -10,6 +10,7 @@
 #include "event_driven.h"
 #include "neurons.h"
 #include "packed.h"
+#include "rows.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "event_driven.h"
+#include "rows.h"
 
 namespace {
 
