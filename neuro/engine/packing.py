@@ -61,8 +61,10 @@ def lag(c: Projection, graph: Graph) -> int:
 
 def plan(graph: Graph, bound: NDArray[np.int64]) -> Packing:
     """Choose the ring of each part: a power of two of cells, for as many steps as inputs wait; NOT_PACKED where that is too many."""
-    rows = max((int(c.delay.max()) + 1 - lag(c, graph) for c in graph.projections if c.size), default=1)
     width = -(-int(np.diff(bound).max()) // CHUNK) * CHUNK
+    if width > 2**_MOST_BITS:  # without a look at as many delays
+        return NOT_PACKED
+    rows = max((int(c.delay.max()) + 1 - lag(c, graph) for c in graph.projections if c.size), default=1)
     bits = max(rows * width - 1, 1).bit_length()
     if bits > _MOST_BITS:
         return NOT_PACKED
