@@ -6,18 +6,25 @@ A page marks what is filled in by a comment before a fenced block, or before a p
 
     <!-- output of: neuro show runs/demo/graph.h5 -->
     <!-- content of: runs/demo/compare/comparison.md -->
+    <!-- costs of: runs/models/models.json on loihi, digital45 -->
 
+The last is a table of the models of a comparison, a row each: what each reached and did, and the dynamic energy on the devices named.
 What belongs to a run that is not there is left as it is; "--data DIR" is the folder in NEURO_DATA. Nothing in these parts is typed by hand.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from neuro.metrics import Range
+from neuro.report.units import ranged
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -31,6 +38,7 @@ PAGES = (
 )
 _OUTPUT = re.compile(r"(<!-- output of: (neuro [^\n]*?) -->\n```text\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE)
 _CONTENT = re.compile(r"(<!-- content of: ([^\n]*?) -->\n)(.*?)(^<!-- end -->$)", re.DOTALL | re.MULTILINE)
+_COSTS = re.compile(r"(<!-- costs of: ([^\n]*?) on ([^\n]*?) -->\n)(.*?)(^<!-- end -->$)", re.DOTALL | re.MULTILINE)
 
 
 def refresh(page: str, runs: Path) -> str:
@@ -56,13 +64,52 @@ def refresh(page: str, runs: Path) -> str:
         path = here(match[2])
         return match[0] if path is None else f"{match[1]}\n{Path(path).read_text().strip()}\n\n{match[4]}"
 
-    return _CONTENT.sub(content, _OUTPUT.sub(output, page))
+    def costs(match: re.Match[str]) -> str:
+        path = here(match[2])
+        devices = match[3].split(", ")
+        return match[0] if path is None else f"{match[1]}\n{costs_table(Path(path), devices)}\n\n{match[5]}"
+
+    return _COSTS.sub(costs, _CONTENT.sub(content, _OUTPUT.sub(output, page)))
+
+
+def costs_table(path: Path, devices: list[str]) -> str:
+    """Return the models of a comparison as a table in Markdown, joules an inference by device."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    head = ["model", "accuracy", "rate, Hz", "synaptic events", "MAC", "AC", "bytes", *devices]
+    rows = [[_name(m), *_figures(m), *(_dynamic(m["energy"][name]) for name in devices)] for m in found["models"]]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    title = f"{found['task']['name']}, {found['n_samples']:,} {found['split']} samples of {found['steps']} steps of {found['dt_ms']:g} ms; means an inference; "
+    return "\n".join([title + "energies are dynamic alone.", "", *("| " + " | ".join(line) + " |" for line in lines)])
+
+
+def _name(model: dict[str, Any]) -> str:
+    return f"[{model['name']}](MODELS/{model['name']}/card.md)"
+
+
+def _figures(model: dict[str, Any]) -> list[str]:
+    """Return accuracy, rate, events, operations and bytes of a model."""
+    rate, events = model["mean_rate_hz"], model["synaptic_events_per_inference"]
+    work = model["operations"].values()
+    return [
+        f"{100 * model['accuracy']:.1f} %",
+        "-" if rate is None else f"{rate:.1f}",
+        "-" if events is None else f"{events:,.0f}",
+        *(f"{sum(part[what] for part in work):,.0f}" for what in ("mac", "ac")),
+        f"{model['parameter_bytes']:,}",
+    ]
+
+
+def _dynamic(energy: dict[str, Any]) -> str:
+    if "refused" in energy:
+        return "-"
+    return ranged(Range(**energy["dynamic"]), "J")
 
 
 def main(runs: Path) -> None:
     """Refresh all pages, and the raster from the run "demo"."""
     for path in PAGES:
-        path.write_text(refresh(path.read_text(), runs.absolute()))
+        filled = refresh(path.read_text(), runs.absolute())
+        path.write_text(filled.replace("](MODELS/", "](models/" if path.parent == ROOT else "](../models/"))
         print(f"refreshed {path.relative_to(ROOT)}")
     (ROOT / "docs" / "img").mkdir(exist_ok=True)
     shutil.copy(runs / "demo" / "compare" / "raster.png", ROOT / "docs" / "img" / "raster.png")

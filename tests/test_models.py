@@ -9,7 +9,7 @@ import pytest
 
 import neuro
 from neuro import recipe, tasks
-from neuro.learning import recipe as learning_recipe
+from neuro.cli.options import task_of
 from neuro.metrics import activity
 from neuro.report import Entry, compare_models
 from neuro.train import load_dense
@@ -20,8 +20,7 @@ MODELS = Path(__file__).parents[1] / "models"
 def run(name: str, samples: int) -> tuple[float, float, float]:
     """Return accuracy, spikes and synaptic events per inference of a model on its first test samples."""
     graph = neuro.load(MODELS / name / "graph.h5")
-    recipes = learning_recipe if name.endswith("_eprop") else recipe
-    task = recipes.load(MODELS / name).make_task()
+    task = task_of(graph, None)
     batch = task.fixed("test", 0, samples)
     (source,) = graph.inputs
     (readout,) = graph.readouts
@@ -36,6 +35,9 @@ def run(name: str, samples: int) -> tuple[float, float, float]:
 
 NAMES = [
     ("digits_lsnn", 360),
+    ("digits_lsnn_loihi1", 360),
+    ("digits_lsnn_loihi2", 360),
+    ("digits_lif", 360),
     ("digits_eprop", 360),
     ("digits", 360),
     ("digits_loihi1", 360),
@@ -82,7 +84,7 @@ def test_smnist_lsnn_is_the_network_of_its_card() -> None:
     assert (second.start, second.task.params["max_shift"]) == ("../../runs/smnist_lsnn", 1)
 
 
-@pytest.mark.parametrize("name", ["digits_lstm"])
+@pytest.mark.parametrize("name", ["digits_lstm", "digits_rnn"])
 def test_dense_model_does_what_its_card_says(name: str) -> None:
     card = (MODELS / name / "card.md").read_text(encoding="utf-8")
     net = load_dense(MODELS / name / "model.safetensors")
