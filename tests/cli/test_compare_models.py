@@ -176,7 +176,8 @@ def test_what_holds_no_model_is_refused(
 def test_mistakes_in_devices_and_step_time(told: Callable[..., str], graph: Path) -> None:
     assert "Did you mean 'loihi'?" in told(graph, "--devices", "lohi", code=2)
     assert "device 'loihi2': cannot be priced" in told(graph, "--devices", "loihi2", code=2)
-    assert "step time: not positive (got 0 s; need more than 0)" in told(graph, "--step-time-us", "0", code=2)
+    assert "step time: out of range (got 0 s; need more than 0" in told(graph, "--step-time-us", "0", code=2)
+    assert "step time: out of range (got 1e+294 s" in told(graph, "--step-time-us", "1e300", code=2)
     assert not (graph.parent / "graph-compare").exists()
 
 
