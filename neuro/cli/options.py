@@ -187,6 +187,18 @@ def need_file(path: Path) -> None:
     need_folder(path.parent)
 
 
+def need_page(path: Path) -> None:
+    """Raise, before anything is read, if a page cannot be written there, or a file that is no page would be lost."""
+    need_file(path)
+    if path.exists():
+        with path.open("rb") as file:
+            first = file.read(64).lstrip().lower()
+            if first and not first.startswith((b"<!doctype html", b"<html")):
+                raise DataError(
+                    f"{path}: no page, and would be lost (got another kind of file; need a new name, or an older page). Choose another --output."
+                )
+
+
 def how_many(samples: int | None, task: Task, split: str) -> int:
     """Return how many samples of a split to take: those asked for, else 50, or all where there are fewer."""
     if samples is not None:
