@@ -80,7 +80,7 @@ def compare(
     """
     from neuro.cli import console, options
     from neuro.cli.models import find_models, one_task
-    from neuro.report import compare_models, models_table, table, write_models
+    from neuro.report import check_place, compare_models, models_table, table, write_models
 
     found = find_models(models)
     settings = {
@@ -88,6 +88,9 @@ def compare(
     }
     job = one_task(found, task, settings, data, split, samples)
     names = None if backends is None else [name.strip() for name in backends.split(",") if name.strip()]
+    folder = output or _default_folder(models)
+    options.need_folder(folder)
+    check_place(folder, [f.name for f in found])
     if rasters:
         options.need_matplotlib()
     entries = _entries(found, names, backend_option or (), target)
@@ -106,7 +109,6 @@ def compare(
         if model.comparison is not None and (len(found) == 1 or len(model.rows) > 1):
             console.out().print(table(model.comparison))
     console.out().print(models_table(compared))
-    folder = output or _default_folder(models)
     with console.progress("rasters" if rasters else "writing"):
         paths = write_models(compared, folder, command=options.command_line(context), rasters=rasters)
     if find:
@@ -166,6 +168,8 @@ def _explain(compared: Models, folder: Path, plot: bool) -> list[Path]:
 
     paths: list[Path] = []
     places = folder_names(compared)
+    if all(model.comparison is None for model in compared.models):
+        typer.echo("find: nothing to explain, a dense model runs on torch alone")
     for model in compared.models:
         if model.comparison is None:
             continue

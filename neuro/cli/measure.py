@@ -64,10 +64,13 @@ def measure(
     from neuro.cli.inference import Wish, job_of
     from neuro.measure import Subject, as_json, machine, meters
     from neuro.measure import measure as repeat
+    from neuro.report import task_params
 
     settings = {
         k: options.value(v) for k, v in options.pairs(task_option or (), "--task-option", "steps_per_pixel=1").items()
     }
+    path = output or (model if model.is_dir() else model.parent) / _FILE
+    options.need_file(path)
     wish = Wish(
         backend=backend, options=backend_option or (), task=task, task_options=settings, data=data, split=split, samples=samples,
         at_once=batch, device=device,
@@ -79,14 +82,13 @@ def measure(
             progress=_tell,
         )  # fmt: skip
     subject = Subject(
-        model=job.name, about=job.about, score=right, backend=job.backend, options=job.options, task={"name": job.task.name}, split=split,
+        model=job.name, about=job.about, score=right, backend=job.backend, options=job.options, task={"name": job.task.name, "params": task_params(job.task)}, split=split,
         n_samples=job.n_samples, batch=len(job.parts[0]), steps=job.task.steps, dt_ms=job.task.dt_ms,
         command=options.command_line(context), versions={"neuro": __version__, **job.versions}, machine=machine(),
     )  # fmt: skip
     typer.echo(_title(subject))
     for name, text in _rows(job, right, measured):
         typer.echo(f"  {name:<14}{text}")
-    path = output or (model if model.is_dir() else model.parent) / _FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, as_json(subject, measured))
     typer.echo(f"measured: {path}")

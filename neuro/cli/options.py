@@ -6,7 +6,9 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from neuro import tasks
@@ -156,6 +158,45 @@ def need_matplotlib() -> None:
             "rasters: matplotlib is not installed (got none; need matplotlib >= 3.8). "
             "Install it with: pip install 'neuro[report]', or leave the pictures out: --no-rasters"
         )
+
+
+def need_folder(folder: Path) -> None:
+    """Raise, before anything runs, if no file can be written into a folder; one that is not there yet is not made.
+
+    Raises: DataError if it is a file; OSError, which names it, if it cannot be made or written into.
+    """
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    if not missing and not folder.is_dir():
+        raise DataError(f"{folder}: no folder (got a file; need a folder, or a new name). Choose another place.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as err:
+        raise OSError(err.errno, err.strerror, str(folder)) from err
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()
+
+
+def need_file(path: Path) -> None:
+    """Raise, before anything runs, if a file cannot be written, as `need_folder` does."""
+    if path.is_dir():
+        raise DataError(f"{path}: no file (got a folder; need the name of a file). Name one in it.")
+    need_folder(path.parent)
+
+
+def need_page(path: Path) -> None:
+    """Raise, before anything is read, if a page cannot be written there, or a file that is no page would be lost."""
+    need_file(path)
+    if path.exists():
+        with path.open("rb") as file:
+            first = file.read(64).lstrip().lower()
+            if first and not first.startswith((b"<!doctype html", b"<html")):
+                raise DataError(
+                    f"{path}: no page, and would be lost (got another kind of file; need a new name, or an older page). Choose another --output."
+                )
 
 
 def how_many(samples: int | None, task: Task, split: str) -> int:

@@ -26,9 +26,11 @@ def report(
     It opens in any browser without a network. Everything it shows comes from the files given; nothing is run again.
     """
     from neuro import __version__
+from neuro.cli import options
     from neuro.report.page import MOST_BYTES, assemble, check_installed, read_sources, write
 
     check_installed()
+    options.need_page(output)
     page = assemble(read_sources(runs, _networks), f"neuro {__version__}")
     size = write(page, output)
     if size > MOST_BYTES:

@@ -7,7 +7,7 @@ from neuro.metrics.devices import Device, Figure, device, devices, refused
 from neuro.metrics.distribution import Distribution, distribution
 from neuro.metrics.divergence import Delivery, Explanation, Side, check_one_stimulus, explain
 from neuro.metrics.energy import PARTS, Energy, Part, Range
-from neuro.metrics.estimate import estimate
+from neuro.metrics.estimate import MOST_STEP_S, check_step_time, estimate
 from neuro.metrics.neurobench import NeuroBench, neurobench, neurobench_dense
 from neuro.metrics.parity import Divergence, Parity, compare_recordings, first_difference, merge
 from neuro.metrics.replay import Synapse
@@ -16,6 +16,7 @@ from neuro.metrics.spikes import Activity, activity, cv, intervals_ms, neuron_po
 from neuro.metrics.workload import Operations, Routing, Updates, Workload
 
 __all__ = [
+    "MOST_STEP_S",
     "PARTS",
     "Activity",
     "Delivery",
@@ -41,6 +42,7 @@ __all__ = [
     "Workload",
     "activity",
     "check_one_stimulus",
+    "check_step_time",
     "compare_recordings",
     "cv",
     "dense_workload",

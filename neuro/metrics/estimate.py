@@ -40,13 +40,12 @@ def estimate(workload: Workload, device: str | Device, *, step_time_s: float | N
 
     Parameters: device, one of `devices()` or its name. step_time_s, seconds a step takes; None: real time, the graph's dt.
     Raises: UnsupportedError for an unknown device, a chip without published figures, a dense model on a spiking chip, or a missing
-    placement; DataError for an empty workload or a step time that is not positive.
+    placement; DataError for an empty workload or a step time out of range.
     """
     chip = find(device)
     _check(workload, chip)
     step_s = workload.dt_ms / 1000 if step_time_s is None else step_time_s
-    if not (math.isfinite(step_s) and step_s > 0):
-        raise DataError(f"step time: not positive (got {step_s:g} s; need more than 0). Leave it out for real time.")
+    check_step_time(step_s)
     latency_s = step_s * workload.steps
     priced = {part: _price(part, workload, chip, latency_s) for part in PARTS}
     parts = {part: _part(part, priced[part], workload, chip, step_s) for part in PARTS}
@@ -68,6 +67,17 @@ def estimate(workload: Workload, device: str | Device, *, step_time_s: float | N
 
 
 _NOTHING = Range(0.0, 0.0, 0.0)
+MOST_STEP_S = 1e6
+"""The longest step, 12 days: beyond it a time is a mistake, and its energies in the end no numbers."""
+
+
+def check_step_time(step_time_s: float) -> None:
+    """Raise DataError for a step time that no device can be asked for: 0, negative, longer than MOST_STEP_S, not a number."""
+    if not 0 < step_time_s <= MOST_STEP_S:
+        raise DataError(
+            f"step time: out of range (got {step_time_s:g} s; need more than 0 and at most {MOST_STEP_S:g}). Leave it out for real time, the "
+            "time step of the model."
+        )
 
 
 def _check(workload: Workload, chip: Device) -> None:

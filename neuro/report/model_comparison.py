@@ -52,7 +52,7 @@ def compare_models(
         else:
             found.append(_dense_model(entry, task, split, n_samples, priced, step_time_s, tell))
     return Models(
-        task=task.name, params=_params(task), split=split, n_samples=n_samples, sample=sample, steps=task.steps, dt_ms=task.dt_ms,
+        task=task.name, params=task_params(task), split=split, n_samples=n_samples, sample=sample, steps=task.steps, dt_ms=task.dt_ms,
         step_time_s=task.dt_ms / 1000 if step_time_s is None else step_time_s, devices=tuple(priced), models=tuple(found),
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def _check(entries: Sequence[Entry], task: Task, sample: int, n_samples: int) ->
         raise DataError("\n".join(failures))
 
 
-def _params(task: Task) -> dict[str, Any]:
+def task_params(task: Task) -> dict[str, Any]:
     """Return the parameters that a task was made with, where it tells them."""
     held = getattr(task, "parameters", None)
     return asdict(held) if is_dataclass(held) and not isinstance(held, type) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,10 @@ from neuro.report.answer import Answers
 from neuro.report.files import write_rasters, write_tables, write_text
 from neuro.report.model_tables import models_json, models_markdown
 from neuro.report.models import Model, Models
+from neuro.report.place import check_place, folders_of, remove, written
 
 KEPT_SAMPLES = 64
 """Samples whose spikes recording.h5 keeps, at most."""
-_NAME_LENGTH = 64
 ANSWERS_FORM = "neuro-answers"
 ANSWERS_VERSION = 1
 
@@ -27,11 +26,15 @@ def write_models(models: Models, folder: str | Path, *, command: str = "", raste
     """Write models.json, models.md, and of each model graph.h5, recording.h5, sample.h5, answers.json and its comparison of backends.
 
     One model's files lie in the folder itself, several models' each in a folder of its own.
+    What an older comparison wrote into the folder is removed: it may be of other models.
     Parameters: command, what was typed, for the record; rasters, draw pictures (needs matplotlib). Returns: the paths.
+    Raises: DataError if files that no comparison wrote would be lost.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     places = folder_names(models)
+    check_place(folder, list(places))
+    older = written(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     for model in models.models:
         here = folder / places[model.name]
@@ -39,25 +42,17 @@ def write_models(models: Models, folder: str | Path, *, command: str = "", raste
             paths += write_tables(model.comparison, here)
             paths += write_rasters(model.comparison, here) if rasters else []
         paths += write_model(model, here)
-    return [
-        *paths,
+    paths += [
         write_text(folder / "models.json", models_json(models, places, command)),
         write_text(folder / "models.md", models_markdown(models)),
     ]
+    remove(path for path in older if path not in paths)
+    return paths
 
 
 def folder_names(models: Models) -> dict[str, str]:
     """Return where each model's files lie, by its name: "." for a single one, else a folder named as plainly as every system allows."""
-    if len(models.models) == 1:
-        return {models.models[0].name: "."}
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in (m.name for m in models.models):
-        plain = re.sub(r"[^A-Za-z0-9_+.-]+", "_", name)[:_NAME_LENGTH].strip("._") or "model"
-        numbered = (plain if k == 1 else f"{plain}-{k}" for k in range(1, len(models.models) + 1))
-        found[name] = next(n for n in numbered if n.lower() not in taken)
-        taken.add(found[name].lower())
-    return found
+    return folders_of([m.name for m in models.models])
 
 
 def write_model(model: Model, folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from neuro.deploy import Placement, placement
 from neuro.errors import DataError, NeuroError
 from neuro.graph import Graph
-from neuro.metrics import Device, Energy, Workload, device, estimate
+from neuro.metrics import Device, Energy, Workload, check_step_time, device, estimate
 
 DEVICES = ("loihi", "digital45")
 """Devices that a comparison prices unless it is told others: a neuromorphic chip, and digital logic with its memory traffic."""
@@ -27,12 +27,10 @@ def find_devices(names: Sequence[str], step_time_s: float | None) -> dict[str, D
     """Look devices up by name, each once.
 
     Raises: UnsupportedError for one that is unknown or has no published figures; DataError for one given twice, or a step time
-    that is not positive.
+    out of range.
     """
-    if step_time_s is not None and not 0 < step_time_s < float("inf"):
-        raise DataError(
-            f"step time: not positive (got {step_time_s:g} s; need more than 0). Leave it out for real time: the time step of the task."
-        )
+    if step_time_s is not None:
+        check_step_time(step_time_s)
     twice = sorted({n for n in names if list(names).count(n) > 1})
     if twice:
         raise DataError(f"devices: given twice (got {', '.join(twice)}; need each name once). Leave one out.")

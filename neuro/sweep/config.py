@@ -32,6 +32,7 @@ from neuro import recipe as recipes
 from neuro._recipes import general_problems, parse, table_problems
 from neuro.deploy import PROFILES
 from neuro.errors import NeuroError, RecipeError, nearest
+from neuro.metrics import MOST_STEP_S
 from neuro.metrics import device as device_of
 from neuro.recipe import Recipe
 from neuro.sweep.space import FLOAT, Axis, grid, read_space
@@ -139,11 +140,7 @@ def _checked(given: dict[str, Any], path: Path) -> Sweep:
     search = _one_of(given, "search", SEARCHES, "grid", problems)
     profile = _one_of(given, "profile", tuple(PROFILES), "loihi1", problems)
     counts = {key: _count(given, key, default, problems) for key, default in _COUNTS.items()}
-    step_time_us = given.get("step_time_us")
-    if step_time_us is not None and not (isinstance(step_time_us, (int, float)) and 0 < step_time_us < float("inf")):
-        problems.append(
-            f"'step_time_us': out of range (got {step_time_us!r}; need a number > 0). Leave it out for real time."
-        )
+    step_time_us = _step_time(given, problems)
     _search_problems(search, counts["trials"], axes, problems)
     recipe = _recipe(given, tables["train"], path, axes, problems)
     device = _device(given, axes, profile, problems)
@@ -157,7 +154,7 @@ def _checked(given: dict[str, Any], path: Path) -> Sweep:
         trials=counts["trials"] or sum(1 for _ in grid(axes)),
         seed=given.get("seed", 0),
         device=device,
-        step_time_us=None if step_time_us is None else float(step_time_us),
+        step_time_us=step_time_us,
         profile=profile,
         samples=counts["samples"],
         calibration_runs=counts["calibration_runs"] or 1,
@@ -180,6 +177,17 @@ def _count(given: Mapping[str, Any], key: str, default: int | None, problems: li
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         problems.append(f"'{key}': out of range (got {value!r}; need a whole number >= 1).")
     return value
+
+
+def _step_time(given: Mapping[str, Any], problems: list[str]) -> float | None:
+    value, most = given.get("step_time_us"), MOST_STEP_S * 1e6
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None or (number and 0 < value <= most):
+        return None if value is None else float(value)
+    problems.append(
+        f"'step_time_us': out of range (got {value!r}; need a number > 0, at most {most:g}). Leave it out for real time."
+    )
+    return None
 
 
 def _search_problems(search: str, trials: int | None, axes: tuple[Axis, ...], problems: list[str]) -> None:

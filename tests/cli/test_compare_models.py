@@ -176,7 +176,8 @@ def test_what_holds_no_model_is_refused(
 def test_mistakes_in_devices_and_step_time(told: Callable[..., str], graph: Path) -> None:
     assert "Did you mean 'loihi'?" in told(graph, "--devices", "lohi", code=2)
     assert "device 'loihi2': cannot be priced" in told(graph, "--devices", "loihi2", code=2)
-    assert "step time: not positive (got 0 s; need more than 0)" in told(graph, "--step-time-us", "0", code=2)
+    assert "step time: out of range (got 0 s; need more than 0" in told(graph, "--step-time-us", "0", code=2)
+    assert "step time: out of range (got 1e+294 s" in told(graph, "--step-time-us", "1e300", code=2)
     assert not (graph.parent / "graph-compare").exists()
 
 
@@ -220,3 +221,48 @@ def test_find_explains_the_model_that_parts(
     assert (out / "twin" / "divergence.md").exists()
     text = told(graph, twin, "-b", "engine,reference", "-n", "2", "--find", "--no-rasters", "-o", out)
     assert "find: twin: no two backends differ" in text
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(
+    told: Callable[..., str], graph: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("here")
+    text = told(graph, "-n", "2", "-o", tmp_path / "file", code=2)
+    assert f"{tmp_path / 'file'}: no folder (got a file; need a folder, or a new name)" in text
+    text = told(graph, "-n", "2", "-o", tmp_path / "file" / "deeper" / "out", code=2)
+    assert f"{tmp_path / 'file' / 'deeper' / 'out'}: Not a directory" in text
+    assert "models:" not in text
+    assert told(graph, "-n", "2", "-b", "nothere", "-o", tmp_path / "new" / "out", code=2)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_of_something_else_is_not_written_over(
+    told: Callable[..., str], graph: Path, dense_file: Path, tmp_path: Path
+) -> None:
+    zoo, graph = tmp_path / "zoo", Path(shutil.copy(graph, tmp_path / "net.h5"))
+    (zoo / "net").mkdir(parents=True)
+    held = zoo / "net" / "graph.h5"
+    held.write_text("another net")
+    common = ("-n", "2", "--no-rasters", "-b", "engine")
+    text = told(graph, *common, "-o", held.parent, code=2)
+    assert f"{held.parent}: holds files that no comparison wrote (got graph.h5; need a folder without them)" in text
+    assert str(held.parent) in told(graph, dense_file, *common, "-o", zoo, code=2)
+    assert held.read_text() == "another net"
+    assert sorted(p.name for p in zoo.iterdir()) == ["net"]
+
+
+def test_nothing_of_an_older_comparison_is_left(
+    told: Callable[..., str], graph: Path, dense_file: Path, tmp_path: Path
+) -> None:
+    graph = Path(shutil.copy(graph, tmp_path / "net.h5"))
+    out, common = tmp_path / "out", ("-n", "2", "-b", "engine", "-o", tmp_path / "out")
+    told(graph, *common)
+    assert {"graph.h5", "recording.h5", "raster.png", "comparison.md"} <= {p.name for p in out.iterdir()}
+    (out / "notes.txt").write_text("mine")
+    told(dense_file, *common)
+    assert sorted(p.name for p in out.iterdir()) == ["answers.json", "models.json", "models.md", "notes.txt"]
+    told(graph, dense_file, *common, "--no-rasters")
+    assert {p.name for p in out.iterdir()} == {"net", dense_file.stem, "models.json", "models.md", "notes.txt"}
+    told(graph, *common, "--no-rasters")
+    assert not (out / "net").exists()
+    assert (out / "notes.txt").read_text() == "mine"

@@ -81,6 +81,8 @@ def test_without_a_counter_time_alone_is_told_and_why(neuro: Neuro, graph: Path,
     assert data["about"]["sha256"] == library.load(graph).sha256
     assert (data["model"], data["about"]["kind"], data["backend"]) == (graph.parent.name, "spiking", "engine")
     assert (data["n_samples"], data["batch"], data["repeats"]) == (7, 7, 2)
+    assert data["task"]["name"] == "digits"
+    assert data["task"]["params"]["cue_steps"] == 8
     assert data["versions"]["neuro"] == library.__version__
 
 
@@ -171,6 +173,10 @@ def test_mistakes_are_told(neuro: Neuro, graph: Path, dense: Path, tmp_path: Pat
 
     (tmp_path / "empty").mkdir()
     assert "no model" in refused(tmp_path / "empty")
+    assert "no file (got a folder; need the name of a file)" in refused(graph, "-o", tmp_path / "empty")
+    (tmp_path / "file").write_text("here")
+    told = refused(graph, "-o", tmp_path / "file" / "m.json")
+    assert f"{tmp_path / 'file'}: no folder (got a file" in told
     assert "no such file" in refused(tmp_path / "none.h5")
     assert "a dense model runs in torch (got 'engine' with" in refused(dense, "-b", "engine")
     assert "--device: only for dense models (got 'cuda' with a graph" in refused(graph, "--device", "cuda")

@@ -111,3 +111,16 @@ def test_what_cannot_be_reported_is_told_and_nothing_is_written(
     assert message in done.output
     assert str(tmp_path / given) in done.output
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_page_replaces_a_page_and_nothing_else(trained: Path, compared: Path, neuro: Neuro, tmp_path: Path) -> None:
+    held = (compared / "models.json").read_bytes()
+    done = neuro("report", compared, "-o", compared / "models.json")
+    assert done.exit_code == 2
+    assert f"{compared / 'models.json'}: no page, and would be lost (got another kind of file" in done.output
+    assert (compared / "models.json").read_bytes() == held
+    assert "no file (got a folder; need" in neuro("report", compared, "-o", compared).output
+    (tmp_path / "page.html").touch()
+    for _ in range(2):
+        assert neuro("report", compared, "-o", tmp_path / "page.html").exit_code == 0
+    assert (tmp_path / "page.html").stat().st_size > 1_000_000

@@ -180,8 +180,8 @@ def test_order_name_and_split_are_kept(compared: Models) -> None:
         ({"devices": ["lohi"]}, UnsupportedError, "device 'lohi': not known.*Did you mean 'loihi'"),
         ({"devices": ["loihi2"]}, UnsupportedError, "device 'loihi2': cannot be priced"),
         ({"devices": ["loihi", "loihi"]}, DataError, r"devices: given twice \(got loihi; need each name once\)"),
-        ({"step_time_s": 0.0}, DataError, r"step time: not positive \(got 0 s; need more than 0\)"),
-        ({"step_time_s": float("nan")}, DataError, r"step time: not positive \(got nan s"),
+        ({"step_time_s": 0.0}, DataError, r"step time: out of range \(got 0 s; need more than 0 and at most"),
+        ({"step_time_s": float("nan")}, DataError, r"step time: out of range \(got nan s"),
         ({"sample": 3}, DataError, r"sample is not among those that run \(got 3; need 0..2\)"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -378,6 +379,7 @@ class TestRead:
         ("change", "message"),
         [
             ({"accuracy": 0.5, "n_right": "many"}, r"models\[0\]: wrong 'n_right' \(got 'many'; need a whole number"),
+            ({"n_right": 13}, r"models\[0\]: wrong 'n_right' \(got 13 of 12 decisions"),
             ({"name": None}, r"models\[0\]: wrong 'name' \(got None; need a text\)"),
             ({"energy": {"loihi": {"parts": {}, "dynamic": {"low": 1, "high": 2}}}}, r"energy\.loihi, dynamic: wrong 'value' \(got nothing; need a number"),
             ({"backends": []}, r"backends: no object \(got \[\]; need one\)"),
@@ -388,6 +390,20 @@ class TestRead:
     ) -> None:
         with pytest.raises(DataError, match=message):
             page_of(changed(write_folder(tmp_path), change, 0))
+
+    @pytest.mark.parametrize("name", ["graph.h5", "recording.h5", "sample.h5"])
+    def test_files_of_another_network_are_not_shown(self, tmp_path: Path, name: str) -> None:
+        folder = write_folder(tmp_path)
+        shutil.copy(folder / "integer" / name, folder / "float" / name)
+        with pytest.raises(DataError, match=rf"float/{name}: of another graph than was compared \(got \w+; need"):
+            page_of(folder)
+
+    def test_a_dense_model_has_no_network_whatever_lies_beside_it(self, tmp_path: Path) -> None:
+        folder = write_folder(tmp_path)
+        before = len(page_of(folder).figures["connectivity"])
+        for name in ("graph.h5", "recording.h5", "sample.h5"):
+            shutil.copy(folder / "float" / name, folder / "lstm" / name)
+        assert len(page_of(folder).figures["connectivity"]) == before == 2
 
     def test_a_file_of_another_version(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"got format 'neuro-models', version 9; need 'neuro-models', version 1"):

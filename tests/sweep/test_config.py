@@ -51,7 +51,7 @@ def test_everything_that_is_wrong_is_told_at_once(write: Write) -> None:
         "'profile': unknown (got 'loihi3'; need one of loihi1, loihi2). Did you mean 'loihi",
         "'trials': out of range (got 0; need a whole number >= 1)",
         "'samples': out of range (got 1.5; need a whole number >= 1)",
-        "'step_time_us': out of range (got 0; need a number > 0)",
+        "'step_time_us': out of range (got 0; need a number > 0, at most 1e+12)",
         "train: unknown key (got 'lerning_rate'; need one of iterations,",
         "'device': 'loihi' counts cores, and a float graph has no place on them (got bits 4, float; need whole bits",
     ):
@@ -116,3 +116,11 @@ def test_the_zoo_has_a_sweep_over_all_four() -> None:
     assert ends["rate_target_hz"] == (5, 40)
     assert {axis.name for axis in sweep.space} == {"connectivity", "rate_target_hz", "alif_fraction", "bits"}
     assert sweep.recipe.task.name == "digits"
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e300", "true", '"fast"'])
+def test_step_time_that_no_device_can_be_asked_for_is_refused(write: Write, text: str) -> None:
+    file = write("bits = [4, 9]")
+    file.write_text(f"step_time_us = {text}\n" + file.read_text())
+    with pytest.raises(RecipeError, match=r"'step_time_us': out of range \(got"):
+        load(file)

@@ -15,6 +15,8 @@ from neuro.recording import Recording
 from neuro.report.page.fields import Fields, read
 
 FILE = "models.json"
+_NETWORK = ("graph.h5", "recording.h5", "sample.h5")
+"""What lies beside it of a spiking model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,16 +158,21 @@ def read_models(folder: Path) -> Models:
 
 
 def _model(entry: Fields, folder: Path) -> Model:
-    inside = _inside(entry, folder)
-    graph_file, recording_file, sample_file = (inside / name for name in ("graph.h5", "recording.h5", "sample.h5"))
+    inside, sha256, kind = _inside(entry, folder), entry.text("sha256", ""), entry.text("kind")
+    held = {name: inside / name for name in _NETWORK if kind == "spiking" and (inside / name).is_file()}
+    n_right, n_decisions = (entry.whole(key) if key in entry else 0 for key in ("n_right", "n_decisions"))
+    if n_right > n_decisions:
+        raise DataError(
+            f"{entry.where}: wrong 'n_right' (got {n_right} of {n_decisions} decisions; need no more than there are). Compare again."
+        )
     return Model(
         name=entry.text("name"),
-        kind=entry.text("kind"),
+        kind=kind,
         semantics=entry.text("semantics", ""),
-        sha256=entry.text("sha256", ""),
+        sha256=sha256,
         path=entry.text("path", ""),
-        n_right=entry.whole("n_right") if "n_right" in entry else 0,
-        n_decisions=entry.whole("n_decisions") if "n_decisions" in entry else 0,
+        n_right=n_right,
+        n_decisions=n_decisions,
         nmse=entry.maybe("nmse"),
         mean_rate_hz=entry.maybe("mean_rate_hz"),
         spikes=entry.maybe("spikes_per_inference"),
@@ -181,11 +188,31 @@ def _model(entry: Fields, folder: Path) -> Model:
         },
         backends={name: _result(x) for name, x in entry.by_name("backends").items()},
         energy={name: _estimate(x) for name, x in entry.by_name("energy").items()},
-        graph=graphs.load(graph_file) if graph_file.is_file() else None,
-        recording=recordings.load(recording_file) if recording_file.is_file() else None,
-        sample=recordings.load(sample_file) if sample_file.is_file() else None,
+        graph=_graph(held["graph.h5"], sha256) if "graph.h5" in held else None,
+        recording=_recording(held["recording.h5"], sha256) if "recording.h5" in held else None,
+        sample=_recording(held["sample.h5"], sha256) if "sample.h5" in held else None,
         answers=read_answers(inside / "answers.json") if (inside / "answers.json").is_file() else None,
     )
+
+
+def _graph(path: Path, sha256: str) -> Graph:
+    found = graphs.load(path)
+    _check_same(path, found.sha256, sha256)
+    return found
+
+
+def _recording(path: Path, sha256: str) -> Recording:
+    found = recordings.load(path)
+    _check_same(path, found.graph_sha256, sha256)
+    return found
+
+
+def _check_same(path: Path, found: str, wanted: str) -> None:
+    """Refuse the file of another network: the page would show it under this model's name."""
+    if found != wanted:
+        raise DataError(
+            f"{path}: of another graph than was compared (got {found[:12]}; need {wanted[:12] or 'one that models.json names'}). Compare again."
+        )
 
 
 def _inside(entry: Fields, folder: Path) -> Path:
