@@ -26,7 +26,7 @@ def report(
     It opens in any browser without a network. Everything it shows comes from the files given; nothing is run again.
     """
     from neuro import __version__
-from neuro.cli import options
+    from neuro.cli import options
     from neuro.report.page import MOST_BYTES, assemble, check_installed, read_sources, write
 
     check_installed()
