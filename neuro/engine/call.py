@@ -19,11 +19,12 @@ from .layout import Layout, State, Wire, check_arrays, check_range, pointer, str
 _Projection = structure(
     "_Projection",
     ("numbers", ("first_source", "n_sources", "first_target", "one_delay")),
-    ("pointers", ("row", "split", "post", "place", "weight")),
+    ("pointers", ("row", "split", "post", "place", "delay", "weight", "chunk", "word")),
+    ("reals", ("unit",)),
 )
 _Wiring = structure(
     "_Wiring",
-    ("numbers", ("n_inputs", "n_neurons", "n_targets", "n_slots", "n_projections", "n_parts")),
+    ("numbers", ("n_inputs", "n_neurons", "n_targets", "n_slots", "n_projections", "n_parts", "bits", "stride")),
     ("pointers", ("projection", "bound")),
 )
 _Events = structure(
@@ -36,7 +37,7 @@ _Trace = structure("_Trace", ("numbers", ("column", "first", "size", "stride")),
 _Outputs = structure(
     "_Outputs",
     ("numbers", ("room",)),
-    ("pointers", ("n", "step", "source")),
+    ("pointers", ("n", "source")),
     ("numbers", ("n_traces",)),
     ("pointers", ("trace",)),
 )
@@ -106,19 +107,17 @@ class Call:
         wires = (_Projection * max(len(layout.wires), 1))(*(self._projection(w) for w in layout.wires))
         wiring = _Wiring(
             layout.n_inputs, layout.n_neurons, layout.n_targets, layout.n_slots, len(layout.wires), layout.n_parts,
-            ctypes.addressof(wires), pointer(layout.bound),
+            *layout.packing, ctypes.addressof(wires), pointer(layout.bound),
         )  # fmt: skip
         events = _Events(
             pointer(signals.event_row), pointer(signals.event_source), signals.current.shape[2],
             pointer(signals.current_source), pointer(signals.current),
         )  # fmt: skip
         room = max(self._steps * layout.n_neurons, 1)  # the worst case; pages that stay untouched cost nothing
-        self._n = np.zeros(self._batch, np.int64)
-        self._step, self._source = (np.empty((self._batch, room), np.int32) for _ in range(2))
+        self._n = np.zeros((self._batch, self._steps), np.int64)
+        self._source = np.empty((self._batch, room), np.int32)
         traces = (_Trace * max(len(keep), 1))(*(self._trace(layout, columns, k) for k in keep))
-        outputs = _Outputs(
-            room, pointer(self._n), pointer(self._step), pointer(self._source), len(keep), ctypes.addressof(traces)
-        )
+        outputs = _Outputs(room, pointer(self._n), pointer(self._source), len(keep), ctypes.addressof(traces))
         self.wiring, self.events, self.outputs = (ctypes.byref(x) for x in (wiring, events, outputs))
         self.sizes = (
             ctypes.c_int64(self._batch), ctypes.c_int64(job.start), ctypes.c_int64(self._steps),
@@ -128,8 +127,10 @@ class Call:
 
     @staticmethod
     def _projection(w: Wire) -> Any:
-        arrays = (w.row, w.split, w.post, w.place, w.weight)
-        return _Projection(w.first_source, w.n_sources, w.first_target, w.one_delay, *(pointer(x) for x in arrays))
+        arrays = (w.row, w.split, w.post, w.place, w.delay, w.weight, *(w.words or (None, None)))
+        return _Projection(
+            w.first_source, w.n_sources, w.first_target, w.one_delay, *(pointer(x) for x in arrays), w.unit
+        )
 
     @staticmethod
     def _trace(layout: Layout, columns: Sequence[str], k: Keep) -> Any:
@@ -140,11 +141,12 @@ class Call:
         """Return what the kernel has written. Raises MemoryError if it says that it failed."""
         if failed:
             raise MemoryError("engine: the system gave no memory or no threads for a run")
-        filled = [(b, slice(0, int(n))) for b, n in enumerate(self._n)]
+        totals, batch = self._n.sum(axis=1), np.arange(self._batch, dtype=np.int32)
+        steps = np.broadcast_to(np.arange(self._steps, dtype=np.int32), self._n.shape)
         return Spikes(
-            sample=np.repeat(np.arange(self._batch, dtype=np.int32), self._n),
-            step=np.concatenate([self._step[k] for k in filled]),
-            source=np.concatenate([self._source[k] for k in filled]),
+            sample=np.repeat(batch, totals) if self._batch > 1 else np.zeros(totals[0], np.int32),
+            step=np.repeat(steps.ravel(), self._n.ravel()),
+            source=np.concatenate([x[:n] for x, n in zip(self._source, totals.tolist(), strict=True)]),
         )
 
 

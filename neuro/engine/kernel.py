@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from neuro import kernels
 from neuro.engine import layout as flat
+from neuro.engine import packing
 from neuro.engine.call import Call, Job, Keep, Signals, Spikes
 from neuro.engine.layout import BLOCK, Field, Layout, State, pointer
+from neuro.engine.lines import lines
 from neuro.graph import ALIF, LI, LIF, Graph
 
 _RESET_CODE = {"threshold": 0, "adaptive": 1, "zero": 2}
@@ -29,19 +31,24 @@ _PARAMETERS = ("bias", "leak", "v_th", "rho", "beta", "hold")
 _STATE = ("v", "a", "hold", "ring")
 
 _Population = flat.structure(
-    "_Population", ("numbers", ("kind", "first", "size", "adapts", "uniform")), ("pointers", _PARAMETERS)
+    "_Population",
+    ("numbers", ("kind", "first", "size", "adapts", "uniform")),
+    ("pointers", _PARAMETERS),
+    ("reals", ("unit",)),
 )
 _State = flat.structure("_State", ("pointers", _STATE))
 
 
 class Group(NamedTuple):
-    """One receiving population: its code, whether it adapts, and its parameters, one number a neuron or BLOCK times one."""
+    """One receiving population: its code, whether it adapts, and its parameters, one number a neuron or BLOCK times one; unit, of the
+    sums of a packed graph."""
 
     kind: int
     size: int
     adapts: bool
     arrays: Mapping[str, NDArray[Any]]
     uniform: Mapping[str, bool]
+    unit: float
 
 
 def instructions() -> int:
@@ -53,15 +60,16 @@ def instructions() -> int:
 
 def lay_out(graph: Graph, n_threads: int) -> Layout:
     """Find parameters and synapses of a float graph. Raises UnsupportedError if it is too large."""
-    groups = tuple(_group(p) for p in (*graph.neurons, *graph.readouts))
+    units = packing.units(graph) or {}
+    groups = tuple(_group(p, units.get(p.name, 1.0)) for p in (*graph.neurons, *graph.readouts))
     for g in groups:
         for name in _PARAMETERS:
             shape = (BLOCK,) if g.uniform[name] else (g.size,)
             flat.check_arrays(g.arrays, ((name, np.uint32 if name == "hold" else np.float64, shape),))
-    return flat.lay_out(graph, n_threads, groups, lambda c: c.weight, np.float64)
+    return flat.lay_out(graph, n_threads, groups, lambda c: c.weight, np.float64, units)
 
 
-def _group(p: Any) -> Group:
+def _group(p: Any, unit: float) -> Group:
     nothing = np.zeros(p.size)
     spikes, adapts = isinstance(p, LIF), isinstance(p, ALIF)
     whole: dict[str, NDArray[Any]] = {
@@ -73,9 +81,15 @@ def _group(p: Any) -> Group:
         "hold": (2 * p.n_ref + 1 if spikes else nothing).astype(np.uint32),
     }
     uniform = {name: bool((x == x[0]).all()) for name, x in whole.items()}
-    arrays = {name: np.full(BLOCK, x[0], x.dtype) if uniform[name] else x for name, x in whole.items()}
+    arrays = {name: _in_lines(np.full(BLOCK, x[0], x.dtype) if uniform[name] else x) for name, x in whole.items()}
     kind = _READOUT_CODE if isinstance(p, LI) else _RESET_CODE[p.reset]
-    return Group(kind, p.size, adapts, arrays, uniform)
+    return Group(kind, p.size, adapts, arrays, uniform, unit)
+
+
+def _in_lines(x: NDArray[Any]) -> NDArray[Any]:
+    aligned = lines(x.shape, x.dtype.type)
+    aligned[...] = x
+    return aligned
 
 
 def _populations(groups: Sequence[Group]) -> Any:
@@ -83,18 +97,20 @@ def _populations(groups: Sequence[Group]) -> Any:
     made, first = [], 0
     for g in groups:
         bits = sum(g.uniform[name] << k for k, name in enumerate(_PARAMETERS))
-        made.append(_Population(g.kind, first, g.size, g.adapts, bits, *(pointer(g.arrays[k]) for k in _PARAMETERS)))
+        arrays = (pointer(g.arrays[k]) for k in _PARAMETERS)
+        made.append(_Population(g.kind, first, g.size, g.adapts, bits, *arrays, g.unit))
         first += g.size
     return (_Population * max(len(made), 1))(*made)
 
 
 def _state_fields(layout: Layout, batch: int) -> tuple[Field, ...]:
-    shape = (batch, layout.n_targets)
+    shape, bits = (batch, layout.n_targets), layout.packing.bits
+    cells = (batch, layout.n_parts, 2**bits) if bits else (batch, layout.n_slots, layout.n_targets)
     return (
         ("v", np.float64, shape),
         ("a", np.float64, shape),
         ("hold", np.uint32, shape),
-        ("ring", np.float64, (batch, layout.n_slots, layout.n_targets)),
+        ("ring", np.int64 if bits else np.float64, cells),
     )
 
 

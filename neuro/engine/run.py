@@ -19,6 +19,7 @@ from neuro.graph import INTEGER, Graph, SpikeInput, states
 from neuro.recording import Counter, Counts, Events, Writer
 
 from .call import Job, Keep, Kernel, Spikes
+from .counting import LOOKS
 from .inputs import Inputs, Sent
 from .layout import Layout, State
 
@@ -186,7 +187,7 @@ class _Group:
         self._run, self._samples, self._over_neurons = run, samples, over_neurons
         n = samples[1] - samples[0]
         self._state: State = run.kernel.zero_state(run.layout, n)
-        self._counter = Counter(run.graph, n, run.rows, run.layout.n_slots - 1)
+        self._counter = Counter(run.graph, n, run.rows, run.layout.n_slots - 1, LOOKS)
         self.steps = 0
 
     def run(self, sink: Sink, pending: _Pending) -> Exception | KeyboardInterrupt | None:

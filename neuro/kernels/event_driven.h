@@ -1,16 +1,14 @@
 // Advance samples event by event: what the kernels of both semantics share.
 //
-// Work grows with spikes times fan-out plus one state update a neuron a step. Inputs of later steps wait in a ring buffer of
-// max delay + 1 rows of all targets.
+// Work grows with spikes times fan-out plus one state update a neuron a step. Inputs of later steps wait in a ring buffer.
 //
-// Units are numbered twice: "sources" send (inputs, then neurons), "targets" receive (neurons, then readouts). Synapses lie
-// where the graph has them, in one list a projection, sorted by (pre, post); where delays differ, delay and target are one number:
-// the place in the ring, seen from row 0. The targets are cut into parts, and so is each row of synapses: a part of a row is
-// contiguous. Two ways to use threads, of one result:
+// Units are numbered twice: "sources" send (inputs, then neurons), "targets" receive (neurons, then readouts). Two ways to deliver:
+// rows.h reads synapses where the graph has them, in one list a projection, sorted by (pre, post); where delays differ, delay and target
+// are one number, the place in the ring, seen from row 0. packed.h reads a copy of them. The targets are cut into parts, and so is each
+// row of synapses: a part of a row is contiguous. Two ways to use threads, of one result:
 //   over samples: a thread advances a whole sample;
 //   over neurons: each thread owns the targets of one part, state and ring, and delivers all spikes to them; no two threads
 //   write to one place, and one barrier a step lets them exchange their spikes.
-// What arrives at a target is added in the same order either way: by projection, then sender, then place in its row.
 // Sizes and index ranges are checked by the owner of each kernel (neuro/engine) before any pointer crosses.
 #pragma once
 
@@ -33,13 +31,18 @@ struct NeuroProjection {               // synapses from one population to anothe
     const std::uint32_t* split;        // (n_sources, n_parts - 1) from the begin of the row: where parts 1, 2, ... begin
     const std::int32_t* post;          // (n_synapses,) of the target population
     const std::uint32_t* place;        // (n_synapses,) delay * n_targets + first_target + post; not read where one_delay >= 0
+    const std::int32_t* delay;         // (n_synapses,)
     const void* weight;                // (n_synapses,) of the kernel's own type
+    const std::uint32_t* chunk;        // (n_parts, n_sources + 1) where the words of each sender begin; packed graphs only (packed.h)
+    const std::int64_t* word;          // (n_chunks, 8)
+    double unit;                       // of the weights in them
 };
 
 struct NeuroWiring {
     std::int64_t n_inputs, n_neurons, n_targets;
     std::int64_t n_slots;              // rows of the ring: max delay + 1
     std::int64_t n_projections, n_parts;
+    std::int64_t place_bits, row_stride;  // of packed graphs: the ring of a part has 2^place_bits cells; 0: not packed
     const NeuroProjection* projection; // sorted by first_source
     const std::int64_t* bound;         // (n_parts + 1,) targets of part h: bound[h]..bound[h + 1] - 1
 };
@@ -60,9 +63,8 @@ struct NeuroTrace {                    // a state of one population, to be kept 
 
 struct NeuroOutputs {
     std::int64_t room;                 // spikes a sample that there is room for: n_steps * n_neurons
-    std::int64_t* n;                   // (batch,) out
-    std::int32_t* step;                // (batch, room) out, counted from the first of these steps
-    std::int32_t* source;              // likewise
+    std::int64_t* n;                   // (batch, n_steps) out, of each step
+    std::int32_t* source;              // (batch, room) out
     std::int64_t n_traces;
     const NeuroTrace* trace;           // (n_traces,)
 };
@@ -73,38 +75,6 @@ namespace neuro {
 
 constexpr std::int64_t kBlock = 256;   // neurons updated at a time: their state stays in the first cache
 
-// The ring of a sample, seen from the row of a step. Its size is below 2^31 (neuro/engine/layout.py): a place past its
-// end, or before, is told by the highest bit.
-template <class Value>
-class Ring {
-    Value* const begin_;
-    const std::uint32_t size_, past_;
-
-  public:
-    Ring(const NeuroWiring& net, Value* begin, std::int64_t slot)
-        : begin_(begin),
-          size_(static_cast<std::uint32_t>(net.n_slots * net.n_targets)),
-          past_(static_cast<std::uint32_t>(slot * net.n_targets) - size_) {}
-
-    Value* at(std::uint32_t place) const {
-        const std::uint32_t past = place + past_;
-        return begin_ + (past + (size_ & -(past >> 31)));  // no branch: it would go either way at random
-    }
-};
-
-// The synapses from one sender to one part of the targets, or to all of them (part < 0).
-struct Span {
-    std::int64_t from, to;
-};
-
-inline Span span(const NeuroWiring& net, const NeuroProjection& c, std::int64_t pre, std::int64_t part) {
-    const std::int64_t from = c.row[pre], to = c.row[pre + 1];
-    if (part < 0) return {from, to};
-    const std::int64_t inner = net.n_parts - 1;
-    const std::uint32_t* split = c.split + pre * inner;
-    return {part == 0 ? from : from + split[part - 1], part == inner ? to : from + split[part]};
-}
-
 // Fetch the cache lines of n numbers. Inlined always: a function that does nothing else has no effect in GCC's eyes, which drops
 // the calls of it.
 template <class T>
@@ -113,55 +83,9 @@ __attribute__((always_inline)) inline void prefetch(const T* from, std::int64_t 
     for (std::int64_t k = 0; k < n * static_cast<std::int64_t>(sizeof(T)); k += 64) __builtin_prefetch(p + k);
 }
 
-// The place of target 0 of a projection with one delay.
-inline std::uint32_t first_place(const NeuroWiring& net, const NeuroProjection& c) {
-    return static_cast<std::uint32_t>(c.one_delay * net.n_targets + c.first_target);
-}
-
-// Add what the spikes s..end - 1, all of one population, send through a projection to all that waits for the targets of a part.
-// kOneDelay: all synapses have one delay, and all add to one row. far: what waits does not stay in the second cache, and is
-// fetched ahead.
-template <class Weight, bool kOneDelay, class Value>
-void deliver_through(const NeuroWiring& net, const NeuroProjection& c, const Ring<Value>& ring, const std::int32_t* s,
-                     const std::int32_t* end, std::int64_t part, bool far) {
-    constexpr std::int64_t kAhead = 4;  // rows between the prefetch of a row and its use
-    const auto* weight = static_cast<const Weight*>(c.weight);
-    // As many of each row as rows have in the mean: loops of one length, whose end the processor predicts. It follows longer rows
-    // by itself.
-    const std::int64_t some = c.row[c.n_sources] / (c.n_sources * (part < 0 ? 1 : net.n_parts)) + 1;
-    Value* const row_to = kOneDelay ? ring.at(first_place(net, c)) : nullptr;
-    const auto to = [&](std::int64_t k) { return kOneDelay ? row_to + c.post[k] : ring.at(c.place[k]); };
-    for (; s < end; ++s) {
-        if (s + 2 * kAhead < end) {
-            const std::int64_t pre = s[2 * kAhead] - c.first_source;
-            __builtin_prefetch(c.row + pre);
-            if (part >= 0) __builtin_prefetch(c.split + pre * (net.n_parts - 1));
-        }
-        if (s + kAhead < end) {
-            const std::int64_t next = span(net, c, s[kAhead] - c.first_source, part).from;
-            kOneDelay ? prefetch(c.post + next, some) : prefetch(c.place + next, some);
-            prefetch(weight + next, some);
-        }
-        if (far && s + 1 < end) {  // into the second cache, which takes more requests at a time than the first
-            const Span next = span(net, c, s[1] - c.first_source, part);
-            for (std::int64_t k = next.from; k < next.to; ++k) __builtin_prefetch(to(k), 0, 2);
-        }
-        const Span row = span(net, c, *s - c.first_source, part);
-        std::int64_t k = row.from;
-        for (; k + 8 <= row.to; k += 8) {
-#pragma GCC unroll 8
-            for (int i = 0; i < 8; ++i) *to(k + i) += weight[k + i];
-        }
-        for (; k < row.to; ++k) *to(k) += weight[k];
-    }
-}
-
-// Add what spikes send to all that waits for the targets of a part. sources: ascending.
-template <class Weight, class Value>
-void deliver(const NeuroWiring& net, const Ring<Value>& ring, const std::int32_t* sources, std::int64_t n, std::int64_t part) {
-    constexpr std::size_t kNear = 3u << 20;  // bytes of ring up to which its caches keep up (benchmarks/simulate.py)
-    const auto n_targets = static_cast<std::size_t>(part < 0 ? net.n_targets : net.bound[part + 1] - net.bound[part]);
-    const bool far = n_targets * static_cast<std::size_t>(net.n_slots) * sizeof(Value) > kNear;
+// Call body(projection, begin, end) for each projection with those of some spikes that its senders sent. sources: ascending.
+template <class Body>
+void each_projection(const NeuroWiring& net, const std::int32_t* sources, std::int64_t n, const Body& body) {
     const std::int32_t *begin = sources, *limit = sources, *const end = sources + n;
     for (std::int64_t p = 0; p < net.n_projections; ++p) {
         const NeuroProjection& c = net.projection[p];
@@ -169,26 +93,7 @@ void deliver(const NeuroWiring& net, const Ring<Value>& ring, const std::int32_t
             begin = std::lower_bound(limit, end, static_cast<std::int32_t>(c.first_source));
             limit = std::lower_bound(begin, end, static_cast<std::int32_t>(c.first_source + c.n_sources));
         }
-        if (c.one_delay >= 0)
-            deliver_through<Weight, true>(net, c, ring, begin, limit, part, far);
-        else
-            deliver_through<Weight, false>(net, c, ring, begin, limit, part, far);
-    }
-}
-
-// Add what a channel of real values sends at one step.
-template <class Weight, class Value>
-void deliver_current(const NeuroWiring& net, const Ring<Value>& ring, std::int32_t source, double u, std::int64_t part) {
-    for (std::int64_t p = 0; p < net.n_projections; ++p) {
-        const NeuroProjection& c = net.projection[p];
-        const std::int64_t pre = source - c.first_source;
-        if (pre < 0 || pre >= c.n_sources) continue;
-        const auto* weight = static_cast<const Weight*>(c.weight);
-        const Span row = span(net, c, pre, part);
-        for (std::int64_t k = row.from; k < row.to; ++k) {
-            Value* const to = c.one_delay >= 0 ? ring.at(first_place(net, c)) + c.post[k] : ring.at(c.place[k]);
-            *to += static_cast<Value>(weight[k] * u);
-        }
+        body(c, begin, limit);
     }
 }
 
@@ -217,28 +122,29 @@ class Exchange {
 // Advance sample b by n_steps from step `start`, all targets (part < 0) or those of a part in step with the other threads.
 //
 // all: room for the spikes of a step, this thread's own.
-// Model: Weight, Value; ring(b); update(b, part, from, to, input, spikes) advances targets from..to - 1 by one step, zeroes their
-// input, writes the numbers of those that spike, and returns how many; state(b, column, j) of target j.
+// Model: Sums, Rows or Packed; ring(b), of Sums::n_cells; update(b, part, sums, spikes) advances the targets of a part by one step,
+// zeroes their input, writes the numbers of those that spike, and returns how many; state(b, column, j) of target j.
 template <class Model>
 void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, const NeuroOutputs& out, Exchange& exchange,
              Barrier& barrier, std::int32_t* all, std::int64_t b, std::int64_t part, std::int64_t start, std::int64_t n_steps) {
-    using Weight = typename Model::Weight;
-    using Value = typename Model::Value;
-    Value* const rows = model.ring(b);
+    typename Model::Sums sums(net, model.ring(b), part);
     const bool alone = part < 0;
     const std::int64_t from = alone ? 0 : net.bound[part], to = alone ? net.n_targets : net.bound[part + 1];
     const std::int64_t first = alone ? 0 : part, n_parts = alone ? 1 : net.n_parts;
-    std::int32_t *const steps = out.step + b * out.room, *const sources = out.source + b * out.room;
+    std::int32_t* const sources = out.source + b * out.room;
     std::int64_t n_spikes = 0;
     for (std::int64_t t = 0; t < n_steps; ++t) {
-        const std::int64_t slot = (start + t) % net.n_slots, cell = b * n_steps + t;
-        const Ring<Value> ring(net, rows, slot);
-        deliver<Weight>(net, ring, in.source + in.row[cell], in.row[cell + 1] - in.row[cell], part);
+        const std::int64_t cell = b * n_steps + t;
+        sums.go_to(start + t);
+        sums.deliver_inputs(in.source + in.row[cell], in.row[cell + 1] - in.row[cell]);
         for (std::int64_t c = 0; c < in.n_currents; ++c) {
             const double u = in.current[cell * in.n_currents + c];
-            if (u != 0.0) deliver_current<Weight>(net, ring, in.current_source[c], u, part);
+            if (u != 0.0) sums.deliver_current(in.current_source[c], u);
         }
-        exchange.n(t, first) = model.update(b, first, from, to, rows + slot * net.n_targets, exchange.room(t, first));
+        std::int64_t sent = 0;
+        for (std::int64_t h = first, end = alone ? net.n_parts : part + 1; h < end; ++h)
+            sent += model.update(b, h, sums, exchange.room(t, first) + sent);
+        exchange.n(t, first) = sent;
         for (std::int64_t k = 0; k < out.n_traces; ++k) {
             const NeuroTrace& trace = out.trace[k];
             double* const row = trace.to + b * trace.stride + t * trace.size - trace.first;
@@ -248,16 +154,15 @@ void advance(const Model& model, const NeuroWiring& net, const NeuroEvents& in, 
         barrier.wait();
         std::int64_t n = 0;
         for (std::int64_t q = 0; q < n_parts; ++q) {  // one list in order of sender, so that sums do not depend on the parts
-            const std::int32_t* const sent = exchange.room(t, q);
-            std::copy(sent, sent + exchange.n(t, q), all + n);
-            if (q == first) std::copy(sent, sent + exchange.n(t, q), sources + n_spikes + n);
+            const std::int32_t* const spikes = exchange.room(t, q);
+            std::copy(spikes, spikes + exchange.n(t, q), all + n);
+            if (q == first) std::copy(spikes, spikes + exchange.n(t, q), sources + n_spikes + n);
             n += exchange.n(t, q);
         }
-        if (first == 0) std::fill(steps + n_spikes, steps + n_spikes + n, static_cast<std::int32_t>(t));
+        if (first == 0) out.n[cell] = n;
         n_spikes += n;
-        deliver<Weight>(net, ring, all, n, part);
+        sums.deliver_spikes(all, n);
     }
-    if (first == 0) out.n[b] = n_spikes;
 }
 
 enum Threading : std::int32_t { kOverSamples = 0, kOverNeurons = 1 };

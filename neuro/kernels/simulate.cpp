@@ -2,34 +2,21 @@
 //
 // Built with -ffp-contract=off and without -ffast-math: the order of operations below is that of the golden model,
 // neuro/graph/reference.py. The update of the neurons is compiled for several instruction sets, chosen at run time; each rounds
-// every operation once, so that all give the same bits. Sizes and index ranges are checked by the owner of this kernel,
+// every operation once, so that all give the same bits (neurons.h). Sizes and index ranges are checked by the owner of this kernel,
 // neuro/engine/kernel.py; how events travel, and what threads do, is in event_driven.h.
 
 #include <cstdint>
-#include <cstring>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "event_driven.h"
-
-// The arrays of a loop do not overlap. Inlined, the pointers' own __restrict is forgotten, and to compare ten of them at run time is
-// more than the compiler does: it would not vectorise.
-#if defined(__clang__)
-#define NEURO_NO_ALIAS _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define NEURO_NO_ALIAS _Pragma("GCC ivdep")
-#else
-#define NEURO_NO_ALIAS
-#endif
+#include "neurons.h"
+#include "packed.h"
+#include "rows.h"
 
 namespace {
 
-enum Kind : std::int64_t { kSubtractThreshold = 0, kSubtractAdaptive = 1, kZero = 2, kReadout = 3 };
 enum Column : std::int64_t { kV = 0, kA = 1 };
 enum Parameter : int { kBias = 0, kLeak = 1, kVTh = 2, kRho = 3, kBeta = 4, kHold = 5 };
-enum Instructions : std::int64_t { kPlain = 0, kAvx2 = 1, kAvx512 = 2 };
+constexpr std::int64_t kAlike = 1 << kLeak | 1 << kVTh | 1 << kRho | 1 << kHold;
 
 }  // namespace
 
@@ -45,147 +32,19 @@ struct NeuroPopulation {           // receiving ones, in order of their targets
     const double* rho;
     const double* beta;
     const std::uint32_t* hold;     // after a spike: 2 n_ref + 1
+    double unit;                   // of the sums of a packed graph
 };
 
 struct NeuroState {                // each (batch, n_targets), contiguous; zero before step 0
     double* v;                     // membrane, or y of a readout
     double* a;                     // of blocks of neurons where it is of use (Adapting)
     std::uint32_t* hold;           // 2 * (refractory steps left) + (1 if it spiked in this step)
-    double* ring;                  // (batch, n_slots, n_targets)
+    void* ring;                    // (batch, n_slots, n_targets) doubles, or (batch, n_parts, 2^place_bits) integers of a packed graph
 };
 
 }  // extern "C"
 
 namespace {
-
-// Some neurons of one population: parameters, then state.
-struct Block {
-    const double *bias, *leak, *v_th, *rho, *beta;
-    const std::uint32_t* after;
-    double *v, *a, *input;
-    std::uint32_t* hold;
-    std::int64_t n;
-};
-
-// Return x where the mask is all ones, 0 where it is all zeros. A conditional of doubles would keep the loop from being
-// vectorised, as an operation not taken might have trapped.
-__attribute__((always_inline)) inline double only(std::int64_t mask, double x) {
-    std::int64_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    bits &= mask;
-    std::memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-// What is subtracted after a spike is not stored: it follows from the threshold and from a of the step before.
-template <std::int64_t kReset, bool kAdapts>
-__attribute__((always_inline)) inline void neurons(const Block& x) {
-    const double *__restrict bias = x.bias, *__restrict leak = x.leak, *__restrict v_th = x.v_th;
-    const double *__restrict rho = x.rho, *__restrict beta = x.beta;
-    const std::uint32_t* __restrict after = x.after;
-    double *__restrict v = x.v, *__restrict a = x.a, *__restrict input = x.input;
-    std::uint32_t* __restrict hold = x.hold;
-    NEURO_NO_ALIAS
-    for (std::int64_t j = 0; j < x.n; ++j) {
-        const std::int64_t held = hold[j], spiked = -(held & 1), free = (held - 2) >> 63;
-        double threshold = v_th[j], before = v_th[j];
-        if (kAdapts) {
-            const double last = a[j], trace = rho[j] * last + only(spiked, 1.0);
-            before = v_th[j] + beta[j] * last;
-            threshold = v_th[j] + beta[j] * trace;
-            a[j] = trace;
-        }
-        double now = leak[j] * v[j] + (bias[j] + input[j]);
-        if (kReset == kZero)
-            now = only(free, now);
-        else
-            now = now - only(spiked, kReset == kSubtractAdaptive ? before : v_th[j]);
-        const std::int64_t spikes = -static_cast<std::int64_t>(now > threshold) & free;
-        v[j] = kReset == kZero ? only(~spikes, now) : now;
-        const std::int64_t left = ((held & ~std::int64_t{1}) - 2) & ~free;
-        hold[j] = static_cast<std::uint32_t>((after[j] & spikes) | (left & ~spikes));
-        input[j] = 0.0;
-    }
-}
-
-__attribute__((always_inline)) inline void readouts(const Block& x) {
-    const double *__restrict bias = x.bias, *__restrict leak = x.leak;
-    double *__restrict v = x.v, *__restrict input = x.input;
-    NEURO_NO_ALIAS
-    for (std::int64_t j = 0; j < x.n; ++j) {
-        v[j] = leak[j] * v[j] + (bias[j] + input[j]);
-        input[j] = 0.0;
-    }
-}
-
-__attribute__((always_inline)) inline void any_kind(std::int64_t kind, bool adapts, const Block& x) {
-    switch (kind) {
-        case kSubtractThreshold: return adapts ? neurons<kSubtractThreshold, true>(x) : neurons<kSubtractThreshold, false>(x);
-        case kSubtractAdaptive: return adapts ? neurons<kSubtractAdaptive, true>(x) : neurons<kSubtractThreshold, false>(x);
-        case kZero: return adapts ? neurons<kZero, true>(x) : neurons<kZero, false>(x);
-        default: return readouts(x);
-    }
-}
-
-// Write base + j for each of neurons j = from..n - 1 that spiked; return how many. Eight at a time are passed over where none did, and
-// written without a branch where one did: which one is not to be predicted.
-__attribute__((always_inline)) inline std::int64_t collect(const std::uint32_t* hold, std::int64_t from, std::int64_t n,
-                                                           std::int64_t base, std::int32_t* to) {
-    std::int64_t found = 0, j = from;
-    for (; j + 8 <= n; j += 8) {
-        std::uint64_t pair[4];
-        std::memcpy(pair, hold + j, sizeof pair);
-        if (!((pair[0] | pair[1] | pair[2] | pair[3]) & 0x0000000100000001u)) continue;
-        for (std::int64_t k = j; k < j + 8; ++k) {
-            to[found] = static_cast<std::int32_t>(base + k);  // found <= k: within the room that all of these neurons have
-            found += hold[k] & 1u;
-        }
-    }
-    for (; j < n; ++j)
-        if (hold[j] & 1u) to[found++] = static_cast<std::int32_t>(base + j);
-    return found;
-}
-
-// Advance a block; write base + j for each neuron that spiked; return how many.
-using Update = std::int64_t (*)(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to);
-
-std::int64_t plain(std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
-    any_kind(kind, adapts, x);
-    return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) std::int64_t avx2(std::int64_t kind, bool adapts, const Block& x, std::int64_t base,
-                                                  std::int32_t* to) {
-    any_kind(kind, adapts, x);
-    return kind == kReadout ? 0 : collect(x.hold, 0, x.n, base, to);
-}
-
-__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,popcnt,prefer-vector-width=512"))) std::int64_t avx512(
-    std::int64_t kind, bool adapts, const Block& x, std::int64_t base, std::int32_t* to) {
-    any_kind(kind, adapts, x);
-    if (kind == kReadout) return 0;
-    const __m512i one = _mm512_set1_epi32(1), sixteen = _mm512_set1_epi32(16);
-    __m512i number = _mm512_add_epi32(_mm512_set1_epi32(static_cast<std::int32_t>(base)),
-                                      _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    std::int64_t found = 0, j = 0;
-    for (; j + 16 <= x.n; j += 16, number = _mm512_add_epi32(number, sixteen)) {
-        const __mmask16 spiked = _mm512_test_epi32_mask(_mm512_loadu_si512(x.hold + j), one);
-        _mm512_storeu_si512(to + found, _mm512_maskz_compress_epi32(spiked, number));  // found <= j: within the room, as above
-        found += __builtin_popcount(spiked);
-    }
-    return found + collect(x.hold, j, x.n, base, to + found);
-}
-#endif
-
-Update update_for(std::int64_t instructions) {
-#if defined(__x86_64__)
-    if (instructions == kAvx512) return avx512;
-    if (instructions == kAvx2) return avx2;
-#endif
-    (void)instructions;
-    return plain;
-}
 
 // Where a of neurons is needed: where beta is not 0, or a is to be kept. Elsewhere it changes nothing that is seen.
 class Adapting {
@@ -211,17 +70,19 @@ class Adapting {
     }
 };
 
+// Sums_: how what arrives is summed up, Rows<double, double> or Packed.
+template <class Sums_>
 class Float {
+    using Value = typename Sums_::Value;
     const NeuroWiring& net_;
     const NeuroPopulation* populations_;
     std::int64_t n_populations_;
     const NeuroState& x_;
     const Adapting adapting_;
-    Update update_;
+    neuro::Update<Value> update_;
 
   public:
-    using Weight = double;
-    using Value = double;
+    using Sums = Sums_;
 
     Float(const NeuroWiring& net, const NeuroPopulation* populations, std::int64_t n, const NeuroState& x, const NeuroOutputs& out,
           std::int64_t instructions)
@@ -230,27 +91,30 @@ class Float {
           n_populations_(n),
           x_(x),
           adapting_(net, populations, n, out),
-          update_(update_for(instructions)) {}
+          update_(neuro::update_for<Value>(instructions)) {}
 
-    double* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
+    Value* ring(std::int64_t b) const { return static_cast<Value*>(x_.ring) + b * Sums::n_cells(net_); }
 
     double state(std::int64_t b, std::int64_t column, std::int64_t j) const {
         return (column == kV ? x_.v : x_.a)[b * net_.n_targets + j];
     }
 
-    std::int64_t update(std::int64_t b, std::int64_t, std::int64_t from, std::int64_t to, double* input,
-                        std::int32_t* spikes) const {
+    std::int64_t update(std::int64_t b, std::int64_t part, const Sums& sums, std::int32_t* spikes) const {
         const std::int64_t o = b * net_.n_targets;
         std::int64_t n = 0;
         for (std::int64_t i = 0; i < n_populations_; ++i) {
             const NeuroPopulation& p = populations_[i];
-            const std::int64_t end = std::min(to, p.first + p.size);
-            for (std::int64_t j = std::max(from, p.first); j < end; j += neuro::kBlock) {
-                const std::int64_t size = std::min(neuro::kBlock, end - j), k = j - p.first;
+            const std::int64_t end = std::min(net_.bound[part + 1], p.first + p.size);
+            std::int64_t size;
+            for (std::int64_t j = std::max(net_.bound[part], p.first); j < end; j += size) {
+                size = std::min(neuro::kBlock, end - j);
+                Value* const input = sums.input(part, j, size);
+                const std::int64_t k = j - p.first;
                 const auto at = [&](Parameter bit) { return p.uniform >> bit & 1 ? 0 : k; };
-                const Block block{p.bias + at(kBias), p.leak + at(kLeak), p.v_th + at(kVTh), p.rho + at(kRho),
-                                  p.beta + at(kBeta), p.hold + at(kHold), x_.v + o + j, x_.a + o + j,
-                                  input + j,          x_.hold + o + j,    size};
+                const neuro::Block<Value> block{p.bias + at(kBias), p.leak + at(kLeak), p.v_th + at(kVTh), p.rho + at(kRho),
+                                                p.beta + at(kBeta), p.hold + at(kHold), p.unit,            x_.v + o + j,
+                                                x_.a + o + j,       input,              x_.hold + o + j,   size,
+                                                (~p.uniform & kAlike) == 0};
                 n += update_(p.kind, adapting_.any(j, j + size), block, net_.n_inputs + j, spikes + n);
             }
         }
@@ -266,9 +130,9 @@ extern "C" __attribute__((visibility("default"))) std::int64_t neuro_instruction
     __builtin_cpu_init();
     const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-    return wide ? kAvx512 : __builtin_cpu_supports("avx2") ? kAvx2 : kPlain;
+    return wide ? neuro::kAvx512 : __builtin_cpu_supports("avx2") ? neuro::kAvx2 : neuro::kPlain;
 #else
-    return kPlain;
+    return neuro::kPlain;
 #endif
 }
 
@@ -278,9 +142,12 @@ extern "C" __attribute__((visibility("default"))) std::int32_t neuro_advance(
     const NeuroWiring* net, const NeuroPopulation* populations, std::int64_t n_populations, const NeuroState* state,
     const NeuroEvents* in, const NeuroOutputs* out, std::int64_t batch, std::int64_t start, std::int64_t n_steps,
     std::int32_t threading, std::int32_t n_threads, std::int64_t instructions) {
-    try {
-        const Float model(*net, populations, n_populations, *state, *out, instructions);
+    const auto run = [&](const auto& model) {
         return neuro::advance_batch(model, *net, *in, *out, batch, start, n_steps, threading, n_threads);
+    };
+    try {
+        if (net->place_bits) return run(Float<neuro::Packed>(*net, populations, n_populations, *state, *out, instructions));
+        return run(Float<neuro::Rows<double, double>>(*net, populations, n_populations, *state, *out, instructions));
     } catch (const std::bad_alloc&) {
         return 1;
     }

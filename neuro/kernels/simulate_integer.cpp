@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "event_driven.h"
+#include "rows.h"
 
 namespace {
 
@@ -127,23 +127,23 @@ class Integer {
     const NeuroIntState& x_;
 
   public:
-    using Weight = std::int32_t;
-    using Value = std::int32_t;
+    using Sums = neuro::Rows<std::int32_t, std::int32_t>;
 
     Integer(const NeuroWiring& net, const NeuroIntPopulation* populations, std::int64_t n, const NeuroIntParameters& parameters,
             const NeuroIntState& x)
         : net_(net), populations_(populations), n_populations_(n), parameters_(parameters), x_(x) {}
 
-    std::int32_t* ring(std::int64_t b) const { return x_.ring + b * net_.n_slots * net_.n_targets; }
+    std::int32_t* ring(std::int64_t b) const { return x_.ring + b * Sums::n_cells(net_); }
 
     std::int32_t state(std::int64_t b, std::int64_t column, std::int64_t j) const {
         const std::int32_t* const states[] = {x_.u, x_.v, x_.a};
         return states[column][b * net_.n_targets + j];
     }
 
-    std::int64_t update(std::int64_t b, std::int64_t part, std::int64_t from, std::int64_t to, std::int32_t* input,
-                        std::int32_t* spikes) const {
-        const std::int64_t o = b * net_.n_targets;
+    std::int64_t update(std::int64_t b, std::int64_t part, const Sums& sums, std::int32_t* spikes) const {
+        const std::int64_t o = b * net_.n_targets, from = net_.bound[part], to = net_.bound[part + 1];
+        std::int64_t all = net_.n_targets;
+        std::int32_t* const input = sums.input(part, 0, all);
         const Sample x{x_.u + o, x_.v + o, x_.a + o, x_.r + o, x_.z + o, x_.wait + o};
         std::int64_t* clips = x_.clips + (b * net_.n_parts + part) * n_populations_ * 3;
         std::int64_t n = 0;

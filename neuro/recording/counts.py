@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,21 @@ def count(
     return counter.finish(steps)
 
 
+class Looks(NamedTuple):
+    """Look at the synapses of events: how many those of each sample have; how many they do not reach before a run ends.
+
+    sent(row, unit, begins), missed(projection, row, sample, left, unit, batch): as `_sent` and `_missed`, which do it in numpy.
+    """
+
+    sent: Callable[[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]], NDArray[np.int64]]
+    missed: Callable[..., NDArray[np.int64]]
+
+
 class Counter:
     """Count a run as it goes on, a few steps at a time, in memory that does not grow with their number.
 
     Parameters: rows and longest, where they are known: (size of the source + 1,) by projection (`Projection.rows`), and the
-    longest delay of the graph.
+    longest delay of the graph; looks, who looks at synapses.
     """
 
     def __init__(
@@ -80,8 +90,9 @@ class Counter:
         batch: int,
         rows: Mapping[str, NDArray[np.int64]] | None = None,
         longest: int | None = None,
+        looks: Looks | None = None,
     ) -> None:
-        self._graph, self._batch = graph, batch
+        self._graph, self._batch, self._looks = graph, batch, looks or Looks(_sent, _missed)
         self._longest = graph.max_delay if longest is None else longest
         known = rows or {}
         self._rows = {c.name: known.get(c.name) for c in graph.projections}
@@ -89,7 +100,6 @@ class Counter:
             if self._rows[c.name] is None:
                 self._rows[c.name] = c.rows(graph.population(c.source).size)
         self._spikes: dict[str, NDArray[np.int64]] = {}
-        self._lengths: dict[str, NDArray[np.int64]] = {}
         self._sent = {c.name: np.zeros(batch, np.int64) for c in graph.projections}
         self._recent: dict[str, list[Events]] = {}
 
@@ -108,9 +118,7 @@ class Counter:
         for c in self._graph.projections:
             if c.source in sent:
                 e = sent[c.source]
-                if c.name not in self._lengths:
-                    self._lengths[c.name] = np.diff(self._row(c))
-                self._sent[c.name] += _sums(self._lengths[c.name][e.unit], _begins(e.sample, self._batch))
+                self._sent[c.name] += self._looks.sent(self._row(c), e.unit, _begins(e.sample, self._batch))
         for name, e in sent.items():
             self._keep(name, e)
 
@@ -122,8 +130,13 @@ class Counter:
     def _keep(self, name: str, e: Events) -> None:
         """Hold on to the events that may still be under way when the run ends."""
         kept = [*self._recent.get(name, ()), e]
-        last = max((int(k.step.max()) for k in kept if len(k)), default=0)
-        young = [np.flatnonzero(k.step > last - self._longest) for k in kept]
+        in_order = self._batch == 1  # of their steps
+        last = max((int(k.step[-1] if in_order else k.step.max()) for k in kept if len(k)), default=0)
+        young: list[NDArray[np.int64]]
+        if in_order:
+            young = [np.arange(np.searchsorted(k.step, last - self._longest, "right"), len(k)) for k in kept]
+        else:
+            young = [np.flatnonzero(k.step > last - self._longest) for k in kept]
         pairs = zip(kept, young, strict=True)
         self._recent[name] = [Events.in_order(k.sample[y], k.step[y], k.unit[y]) for k, y in pairs if len(y)]
 
@@ -134,10 +147,17 @@ class Counter:
             missed = np.zeros(self._batch, np.int64)
             for e in self._recent.get(c.source, ()):
                 late = e.step + self._longest >= steps
-                missed += _missed(c, self._row(c), e.sample[late], steps - e.step[late], e.unit[late], self._batch)
+                missed += self._looks.missed(
+                    c, self._row(c), e.sample[late], steps - e.step[late], e.unit[late], self._batch
+                )
             events[c.name] = self._sent[c.name] - missed
         updates = {p.name: p.size * steps for p in self._graph.receivers}
         return Counts(spikes=dict(self._spikes), synaptic_events=events, neuron_updates=updates)
+
+
+def _sent(row: NDArray[np.int64], unit: NDArray[np.int32], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many synapses the events of each sample have: those from begins[b] to begins[b + 1] - 1."""
+    return _sums(np.diff(row)[unit], begins)
 
 
 def _missed(

@@ -57,6 +57,33 @@ def test_networks_of_a_run_are_as_drawn_and_as_trained(trained: Path) -> None:
     assert before.n_synapses > 100
 
 
+def test_a_run_that_goes_on_from_another_is_not_shown_as_if_it_began_afresh(
+    trained: Path, neuro: Neuro, tmp_path: Path
+) -> None:
+    from neuro.cli.report import _networks
+
+    text = (trained / "recipe.toml").read_text()
+    (tmp_path / "recipe.toml").write_text(f'start = "{trained / "run"}"\n{text}')
+    assert neuro("train", tmp_path / "recipe.toml", "--out", tmp_path / "run").exit_code == 0
+    before, after = _networks(tmp_path / "run")
+    assert before is None
+    assert after is not None
+
+
+def test_a_run_for_a_chip_shows_integers_before_and_after(trained: Path, neuro: Neuro, tmp_path: Path) -> None:
+    from neuro.cli.report import _networks
+
+    (tmp_path / "recipe.toml").write_text('quantize = "loihi1"\n' + (trained / "recipe.toml").read_text())
+    done = neuro("train", tmp_path / "recipe.toml", "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    before, after = _networks(tmp_path / "run")
+    assert before is not None
+    assert after is not None
+    assert (before.semantics, after.semantics) == ("integer", "integer")
+    done = neuro("report", tmp_path / "run", "-o", tmp_path / "report.html")
+    assert done.output.endswith(" MB, training, connectivity, record\n")
+
+
 def test_a_dense_run_has_no_network(trained: Path, neuro: Neuro, tmp_path: Path) -> None:
     recipe = (trained / "recipe.toml").read_text().replace("n_lif = 12\nn_alif = 8\n", 'kind = "rnn"\nn_units = 4\n')
     (tmp_path / "recipe.toml").write_text(recipe)

@@ -118,7 +118,7 @@ def test_where_few_neurons_adapt_all_spike_as_they_should(reset: str, kept: Reco
 
 
 def test_rows_are_split_as_the_twin_splits_them() -> None:
-    graph = lively()
+    graph = lively(grid=False)  # whose synapses stay where they are
     placed = kernel.lay_out(graph, 5)
     assert placed.n_parts == 5
     assert sum(w.split.any() for w in placed.wires) > 5

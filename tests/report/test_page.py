@@ -34,6 +34,7 @@ from neuro.report.page import (
 )
 from neuro.report.page.document import Claim
 from neuro.report.page.rendering import as_json, check_installed
+from neuro.report.page.sample import Room
 from tests.report.folder import N_SAMPLES, SHOWN, write_folder
 from tests.report.nets import digits_graph, digits_task
 from tests.report.page_files import write_measured, write_run, write_sweep
@@ -221,7 +222,7 @@ class TestSample:
     def test_states_that_are_too_many_are_those_of_the_busiest_neurons(self, recorded: tuple[Graph, Recording]) -> None:
         graph, r = recorded
         n_readout = 72 * 10
-        found = sample.prepare(r, graph, n_readout + 72 * 5)
+        found = sample.prepare(r, graph, Room(n_readout + 72 * 5, 10**6))
         one = r.select(0, 1)
         busiest = sorted((-(one.spikes[p].unit == k).sum(), p, k) for p in ("alif", "lif") for k in range(r.sizes[p]))[
             0
@@ -234,18 +235,24 @@ class TestSample:
             == f"States of the {kept} neurons with most spikes, of 20, are in this page; the recording has them all."
         )
 
-    def test_spikes_that_are_too_many_are_thinned_and_it_is_said(
-        self, recorded: tuple[Graph, Recording], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(sample, "MOST_SPIKES", 100)
+    def test_spikes_that_are_too_many_are_thinned_and_it_is_said(self, recorded: tuple[Graph, Recording]) -> None:
         graph, r = recorded
-        found = sample.prepare(r, graph, 10**6)
+        found = sample.prepare(r, graph, Room(10**6, 100))
         n_all = sum(len(e) for e in r.select(0, 1).spikes.values())
         lane = next(lane for lane in found.neurons if lane.name == "lif")
         assert n_all > 200
-        assert lane.units == list(range(0, 12, -(-n_all // 100)))
-        assert set(lane.unit) <= set(lane.units)
+        assert lane.every == -(-n_all // 100)
+        assert set(lane.unit) <= set(range(0, 12, lane.every))
         assert f"{n_all:,} spikes are too many to draw" in found.notes[0]
+
+    def test_states_that_do_not_fit_at_all_are_left_out_and_it_is_said(self, recorded: tuple[Graph, Recording]) -> None:
+        graph, r = recorded
+        found = sample.prepare(r, graph, Room(70, 10**6))  # one curve has 72 points
+        assert (found.states, found.readouts) == ([], [])
+        assert found.notes == [
+            "States of the 0 neurons with most spikes, of 20, are in this page; the recording has them all.",
+            "The readout is too long for this page; the recording has it.",
+        ]
 
     def test_shown_sample_has_its_number_and_answer(self, several: Path) -> None:
         figures = page_of(several).figures
@@ -260,14 +267,14 @@ class TestSample:
 
     def test_a_recording_without_traces_says_how_to_get_them(self, recorded: tuple[Graph, Recording]) -> None:
         graph, r = recorded
-        found = sample.prepare(replace(r, traces={}), graph, 10**6)
+        found = sample.prepare(replace(r, traces={}), graph, Room(10**6, 10**6))
         assert found.notes == ["This recording holds no states of neurons; 'neuro run --traces' keeps them."]
 
 
 class TestConnectivity:
     def test_matrix_is_the_graphs(self) -> None:
         graph = digits_graph()
-        m = connectivity.prepare({"": graph}).sides[0].matrix
+        m = connectivity.prepare({"": graph}, 320).sides[0].matrix
         levels = np.frombuffer(base64.b64decode(m.data), np.int8).reshape(m.n_rows, m.n_columns)
         senders, receivers = dict(m.senders), dict(m.receivers)
         assert (sum(senders.values()), sum(receivers.values())) == (m.n_columns, m.n_rows)
@@ -288,16 +295,15 @@ class TestConnectivity:
             first, pre=first.pre[10:], post=first.post[10:], weight=first.weight[10:], delay=first.delay[10:]
         )
         after = replace(graph, projections=(fewer, *graph.projections[1:]))
-        c = connectivity.prepare({"before": graph, "after": after})
+        c = connectivity.prepare({"before": graph, "after": after}, 320)
         assert c.n_pairs == [graph.n_synapses, graph.n_synapses - 10]
         assert c.n_kept == graph.n_synapses - 10
         for side, g in zip(c.sides, (graph, after), strict=True):
             assert sum(side.weights) == side.n_synapses == g.n_synapses
             assert sum(side.fan_in) == 30
 
-    def test_a_large_network_has_several_neurons_a_cell(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connectivity, "MOST_CELLS", 10)
-        m = connectivity.prepare({"": digits_graph()}).sides[0].matrix
+    def test_a_large_network_has_several_neurons_a_cell(self) -> None:
+        m = connectivity.prepare({"": digits_graph()}, 10).sides[0].matrix
         assert (m.per_cell, m.n_columns, m.n_rows) == (4, 10, 8)
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from neuro.graph import Graph
 from neuro.report.page import activity, claims, connectivity, sample, tables, verdict
 from neuro.report.page.activity import BAND_HZ, Activity
 from neuro.report.page.connectivity import Connectivity
 from neuro.report.page.document import Claim, Fact, Page, Table
 from neuro.report.page.models import DYNAMIC_PARTS, STANDING_PARTS, Answers, Estimate, Model
 from neuro.report.page.numbers import plural
+from neuro.report.page.sample import Room
 from neuro.report.page.sources import Sources
 
-MOST_STATES = 500_000
-"""States of neurons and readouts in a page, of all models together: 1.3 MB."""
+MOST_STATES, MOST_SPIKES, MOST_CELLS = 500_000, 100_000, 500_000
+"""States, spikes and cells of matrices in a page, of all models together: 1.3, 1.1 and 0.7 MB."""
+_LARGEST = Room(MOST_STATES, 40_000)
+_LONGEST_SIDE = 320
 _SECTIONS = (
     ("models", "Models"),
     ("parity", "Parity"),
@@ -91,15 +96,17 @@ def _title(sources: Sources) -> tuple[str, str]:
 
 def _networks(sources: Sources) -> dict[str, Connectivity]:
     """Return the networks to show: those of runs before and after, else those of models as they are."""
-    found = {}
+    given: dict[str, dict[str, Graph]] = {}
     for run in sources.trainings:
         graphs = {name: g for name, g in (("before", run.before), ("after", run.after)) if g is not None}
         if graphs:
-            found[run.name] = connectivity.prepare(graphs)
+            given[run.name] = graphs
     for m in sources.models:
         if m.graph is not None:
-            found[m.name if m.name not in found else f"{m.name} (model)"] = connectivity.prepare({"": m.graph})
-    return found
+            given[m.name if m.name not in given else f"{m.name} (model)"] = {"": m.graph}
+    n_matrices = sum(len(graphs) for graphs in given.values())
+    side = min(_LONGEST_SIDE, math.isqrt(MOST_CELLS // max(n_matrices, 1)))
+    return {name: connectivity.prepare(graphs, side) for name, graphs in given.items()}
 
 
 def _claims(sources: Sources, active: dict[str, Activity], networks: dict[str, Connectivity]) -> tuple[Claim, ...]:
@@ -135,9 +142,11 @@ def _figures(sources: Sources, active: dict[str, Activity], networks: dict[str, 
     models = sources.models
     shown = [m for m in models if m.sample is not None]
     number = sources.comparison.sample if sources.comparison else None
+    n = max(len(shown), 1)
+    room = Room(_LARGEST.n_values // n, min(_LARGEST.n_spikes, MOST_SPIKES // n))
     return {
         "band": BAND_HZ,
-        "samples": [{"model": m.name, **vars(_sample(m, MOST_STATES // len(shown), number))} for m in shown],
+        "samples": [{"model": m.name, **vars(_sample(m, room, number))} for m in shown],
         "activity": [{"model": name, **vars(a)} for name, a in active.items()],
         "energy": _energy(sources),
         "tradeoff": _tradeoff(sources),
@@ -149,9 +158,9 @@ def _figures(sources: Sources, active: dict[str, Activity], networks: dict[str, 
     }
 
 
-def _sample(m: Model, most: int, number: int | None) -> sample.Sample:
+def _sample(m: Model, room: Room, number: int | None) -> sample.Sample:
     assert m.sample is not None
-    found = sample.prepare(m.sample, m.graph, most, number)
+    found = sample.prepare(m.sample, m.graph, room, number)
     a = m.answers
     if a is None or number is None or len(a.labels) != m.n_decisions or m.recording is None or number >= len(a.labels):
         return found

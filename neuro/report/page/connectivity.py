@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from neuro.graph import SCALE_BITS, Graph, IntProjection
 from neuro.report.page.packed import cells, rounded
 
-MOST_CELLS = 320
-"""Cells of a side of the matrix; a larger network has several neurons a cell."""
 _BINS = 40
 
 
@@ -55,8 +53,11 @@ class Connectivity:
     n_kept: int | None
 
 
-def prepare(graphs: dict[str, Graph]) -> Connectivity:
-    """Prepare one graph, or two with the same populations, by the name of their time."""
+def prepare(graphs: dict[str, Graph], most_cells: int) -> Connectivity:
+    """Prepare one graph, or two with the same populations, by the name of their time.
+
+    Parameters: most_cells, of a side of the matrix; a larger network has several neurons a cell.
+    """
     pairs = [_pairs(g) for g in graphs.values()]
     weight_edges = _weight_edges([p[2] for p in pairs])
     fans = [_fan_in(g) for g in graphs.values()]
@@ -68,7 +69,7 @@ def prepare(graphs: dict[str, Graph]) -> Connectivity:
             name=name,
             n_synapses=g.n_synapses,
             density=len(np.unique(p[0])) / max(_possible(g), 1),
-            matrix=_matrix(g),
+            matrix=_matrix(g, most_cells),
             weights=np.histogram(p[2], weight_edges)[0].tolist(),
             fan_in=np.histogram(fan, fan_edges)[0].tolist(),
         )
@@ -141,9 +142,9 @@ def _weight_edges(weights: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.asarray(np.linspace(-most, most, _BINS + 1), dtype=np.float64)
 
 
-def _matrix(graph: Graph) -> Matrix:
+def _matrix(graph: Graph, most_cells: int) -> Matrix:
     columns, rows, n_columns, n_rows = _offsets(graph)
-    per_cell = max(1, -(-max(n_columns, n_rows) // MOST_CELLS))
+    per_cell = max(1, -(-max(n_columns, n_rows) // most_cells))
     keys, post, weight = _pairs(graph)
     height, width = -(-n_rows // per_cell), -(-n_columns // per_cell)
     dense = np.zeros((height, width))

@@ -12,20 +12,31 @@ from neuro.graph import ALIF, INTEGER, SCALE_BITS, Graph, IntALIF, kind, states
 from neuro.recording import Events, Recording
 from neuro.report.page.packed import Curves, curves
 
-MOST_SPIKES = 40_000
-"""More spikes than this in one sample and the raster shows every n-th neuron of each population."""
+_MOST_NEURONS = 1000
+"""Neurons that can be chosen from: a list for people."""
 _STATES = ("u", "v", "a", "x", "y")
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of one sample may go into a page.
+
+    n_values: of states; beyond it those of the neurons that spiked most are taken. n_spikes: beyond it every n-th neuron is taken.
+    """
+
+    n_values: int
+    n_spikes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """The spikes of a population. units: those that are shown, None for all. n_spikes: of all."""
+    """The spikes of a population. every: 1 if all neurons are shown, n for every n-th. n_spikes: of all."""
 
     name: str
     kind: str
     size: int
     n_spikes: int
-    units: list[int] | None
+    every: int
     step: list[int]
     unit: list[int]
 
@@ -56,18 +67,17 @@ class Sample:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(recording: Recording, graph: Graph | None, most_values: int, number: int | None = None) -> Sample:
-    """Prepare the first sample of a recording.
-
-    Parameters: most_values, of states that may go into the page; beyond it those of the neurons that spiked most are taken.
-    """
+def prepare(recording: Recording, graph: Graph | None, room: Room, number: int | None = None) -> Sample:
+    """Prepare the first sample of a recording, as far as there is room for it. number: of the sample in its split."""
     one = recording.select(0, 1)
-    thinned = max(1, -(-sum(len(e) for e in one.spikes.values()) // MOST_SPIKES))
+    every = max(1, -(-sum(len(e) for e in one.spikes.values()) // room.n_spikes))
     updated = set(one.counts.neuron_updates)
-    lanes = [_lane(name, e, one, graph, thinned) for name, e in one.spikes.items()]
+    lanes = [_lane(name, e, one, graph, every) for name, e in one.spikes.items()]
     readouts = [name for name, by_state in one.traces.items() if "y" in by_state]
-    left = most_values - sum(one.steps * one.sizes[name] for name in readouts)
     neurons = [name for name in one.traces if name not in readouts]
+    left = room.n_values - sum(one.steps * one.sizes[name] for name in readouts)
+    if left < 0:
+        readouts, left = [], room.n_values
     units = _chosen(one, neurons, left)
     found = [_states(one, name, units[name], graph) for name in neurons if len(units[name])]
     return Sample(
@@ -78,18 +88,18 @@ def prepare(recording: Recording, graph: Graph | None, most_values: int, number:
         neurons=[lane for lane in lanes if lane.name in updated],
         states=found,
         readouts=[_states(one, name, np.arange(one.sizes[name]), None) for name in readouts],
-        notes=_notes(one, graph, lanes, units),
+        notes=_notes(one, graph, lanes, units, readouts),
     )
 
 
-def _lane(name: str, e: Events, r: Recording, graph: Graph | None, thinned: int) -> Lane:
-    keep = e.unit % thinned == 0
+def _lane(name: str, e: Events, r: Recording, graph: Graph | None, every: int) -> Lane:
+    keep = e.unit % every == 0
     return Lane(
         name=name,
         kind=kind(graph.population(name)) if graph is not None else "",
         size=r.sizes[name],
         n_spikes=len(e),
-        units=None if thinned == 1 else list(range(0, r.sizes[name], thinned)),
+        every=every,
         step=e.step[keep].tolist(),
         unit=e.unit[keep].tolist(),
     )
@@ -103,9 +113,9 @@ def _chosen(r: Recording, names: list[str], most_values: int) -> dict[str, NDArr
         cost = r.steps * len(r.traces[name])
         ranked += [(-int(n[k]), names.index(name), k, cost) for k in range(r.sizes[name])]
     units: dict[str, list[int]] = {name: [] for name in names}
-    for _, at, k, cost in sorted(ranked):
+    for _, at, k, cost in sorted(ranked)[:_MOST_NEURONS]:
         most_values -= cost
-        if most_values < 0 and any(units.values()):
+        if most_values < 0:
             break
         units[names[at]].append(k)
     return {name: np.array(sorted(chosen), dtype=np.int64) for name, chosen in units.items()}
@@ -137,17 +147,21 @@ def _thresholds(graph: Graph, name: str, units: NDArray[np.int64]) -> list[tuple
     return list(zip(base.tolist(), slope.tolist(), strict=True))
 
 
-def _notes(r: Recording, graph: Graph | None, lanes: list[Lane], units: dict[str, NDArray[np.int64]]) -> list[str]:
+def _notes(
+    r: Recording, graph: Graph | None, lanes: list[Lane], units: dict[str, NDArray[np.int64]], shown: list[str]
+) -> list[str]:
     notes = []
-    thinned = [lane for lane in lanes if lane.units is not None]
+    thinned = [lane for lane in lanes if lane.every > 1]
     if thinned:
-        shown, total = sum(len(lane.step) for lane in thinned), sum(lane.n_spikes for lane in thinned)
-        notes.append(f"{total:,} spikes are too many to draw: the raster shows every n-th neuron, {shown:,} spikes.")
+        drawn, total = sum(len(lane.step) for lane in thinned), sum(lane.n_spikes for lane in thinned)
+        notes.append(f"{total:,} spikes are too many to draw: the raster shows every n-th neuron, {drawn:,} spikes.")
     kept, size = sum(len(u) for u in units.values()), sum(r.sizes[name] for name in units)
     if kept < size:
         notes.append(
             f"States of the {kept} neurons with most spikes, of {size}, are in this page; the recording has them all."
         )
+    if any("y" in by_state and name not in shown for name, by_state in r.traces.items()):
+        notes.append("The readout is too long for this page; the recording has it.")
     if not units:
         notes.append("This recording holds no states of neurons; 'neuro run --traces' keeps them.")
     missing = [p.name for p in graph.neurons if p.name not in r.spikes] if graph is not None else []

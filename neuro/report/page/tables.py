@@ -53,11 +53,11 @@ def models(found: tuple[Model, ...]) -> Table:
 
 
 def _model(m: Model, regression: bool) -> tuple[Cell, ...]:
-    kind = " ".join(word for word in (m.semantics if m.kind == "spiking" else "", m.kind) if word)
+    semantics = m.semantics if m.kind == "spiking" else ""
     scored = (figure(m.nmse, significant(m.nmse)),) if regression else _share(m)
     return (
         cell(m.name),
-        cell(kind),
+        Cell(m.kind, " ".join(word for word in (semantics, m.kind) if word), "", semantics),
         *scored,
         figure(m.mean_rate_hz, significant(m.mean_rate_hz)),
         *(
@@ -178,7 +178,7 @@ def _estimate(e: Estimate) -> Iterator[Cell]:
 
 def _part(part: Part | None, unit: str) -> tuple[Cell, ...]:
     if part is None or part.status != "priced":
-        return (Cell("" if part is None else part.status, None, "open"), Cell(""), Cell(""))
+        return (Cell(NONE if part is None else part.status, None, "open"), Cell(""), Cell(""))
     below = span(part.low, part.value, part.high, unit)
     return (Cell(si(part.value, unit), part.value, "", below), *(Cell("", x) for x in (part.low, part.high)))
 

@@ -32,7 +32,7 @@ neuro.raster = (() => {
 
   function spikes(at, k, isInput, dt) {
     const { lane, offset, pixels } = at, x = [], y = [], unit = [];
-    const half = Math.max(0.45 * (lane.units?.[1] ?? 1), 1.5 / pixels); // a spike is 3 pixels high or more
+    const half = Math.max(0.45 * lane.every, 1.5 / pixels); // a spike is 3 pixels high or more
     for (let i = 0; i < lane.step.length; i++) {
       const t = lane.step[i] * dt, u = offset + lane.unit[i];
       x.push(t, t, null);
