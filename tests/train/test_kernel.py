@@ -277,7 +277,7 @@ def test_one_neuron_with_long_delays(kind, reset):
 
 
 def test_a_ring_too_long_for_short_indices():
-    """Places in the ring of delays are counted in 16 bits where they fit, twice over; here 2 * 541 steps * 61 targets do not."""
+    """Places in the ring of delays are counted in 16 bits, one of them a sign, where they fit; here 541 steps * 61 targets do not."""
     rng = np.random.default_rng(0)
     populations = (
         SpikeInput(name="in", size=9),

@@ -13,6 +13,13 @@
 
 #include "ring.h"
 
+// A call puts the sums of a row in memory; inlined, they take more registers than there are where vectors are short.
+#if defined(__AVX2__)
+#define NEURO_SPREAD_INLINE __attribute__((always_inline))
+#else
+#define NEURO_SPREAD_INLINE
+#endif
+
 namespace {
 
 template <class L>
@@ -23,8 +30,8 @@ class Backward {
     static constexpr int kLanes = L::kLanes, kWidth = L::kWidth, kParts = L::kParts;
     // With more spikes than this, delta is read as whole vectors and summed over lanes.
     static constexpr int kFew = 4 * kParts;
-    // Sums at a time: eight vectors in all, as many as additions that are under way at once.
-    static constexpr int kSums = kParts < 8 ? 8 / kParts : 1;
+    // Sums at a time: eight vectors in all, as many as additions that are under way at once; short vectors leave registers for four.
+    static constexpr int kVectors = kVectorBytes > 16 ? 8 : 4, kSums = kParts < kVectors ? kVectors / kParts : 1;
     typedef Real Four __attribute__((vector_size(4 * sizeof(Real))));
 
     const NeuroLsnnNet& net_;
@@ -182,10 +189,10 @@ class Backward {
         return load<Vector>(static_cast<const Real*>(tape_.state) + kept * kLanes + q * kWidth);
     }
 
-    // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself. Inlined always: a call
-    // would put grad in memory. Loops over sums are unrolled by hand's order, or GCC would put the sums there.
+    // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself. Loops over sums are
+    // unrolled, or GCC would put the sums in memory.
     template <class Reaching>
-    __attribute__((always_inline)) void spread_back(const Reaching& reach, std::int64_t row, Vector* grad) const {
+    NEURO_SPREAD_INLINE void spread_back(const Reaching& reach, std::int64_t row, Vector* grad) const {
         Vector sum[kSums][kParts];
 #pragma GCC unroll 8
         for (int k = 0; k < kSums; ++k)

@@ -26,6 +26,10 @@ template <>
 struct IntegerOf<float> { using type = std::int32_t; };
 template <>
 struct IntegerOf<double> { using type = std::int64_t; };
+template <>
+struct IntegerOf<std::uint16_t> { using type = std::int16_t; };
+template <>
+struct IntegerOf<std::uint32_t> { using type = std::int32_t; };
 
 template <class T>
 inline T load(const void* from) {
@@ -91,6 +95,7 @@ struct Lanes {
             return;
         }
 #endif
+#pragma GCC unroll 4
         for (int k = 0; k < 4; ++k) to[k] = spread(from[k]);
     }
 

@@ -85,24 +85,25 @@ class Way {
     using Real = typename L::Real;
     using Index = typename L::Index;
     static constexpr int kUnit = Rows<L>::kUnit;
-    typedef Index Four __attribute__((vector_size(4 * sizeof(Index))));
+    using Signed = typename IntegerOf<Index>::type;
+    typedef Signed Four __attribute__((vector_size(4 * sizeof(Index))));
     char* base_;
-    Index from_, size_;
+    Signed before_, size_;  // how far step t lies before the end, as a negative number; of the ring
     const Index* place_;
 
   public:
     Way(const Ring<L>& ring, const Rows<L>& rows, std::int64_t t)
         : base_(reinterpret_cast<char*>(kOneDelay ? ring.slot(t + rows.delay) : ring.values)),
-          from_(static_cast<Index>((ring.slot(t) - ring.values) / kUnit)), size_(static_cast<Index>(ring.size / kUnit)),
+          before_(static_cast<Signed>((ring.slot(t) - ring.values - ring.size) / kUnit)),
+          size_(static_cast<Signed>(ring.size / kUnit)),
           place_(rows.place) {}
 
     // Find where synapses s..s + 3 read or write.
     void operator()(std::int64_t s, Real** to) const {
         Four place = load<Four>(place_ + s);
         if constexpr (!kOneDelay) {
-            place = place + from_;
-            const Four turned = place - size_;  // beyond all sizes if the place lies before the end
-            place = turned < place ? turned : place;
+            place = place + before_;
+            place = place + (size_ & (place >> (8 * sizeof(Index) - 1)));  // negative before the end: no turn
         }
         constexpr std::uint64_t kBytes = kUnit * sizeof(Real), kMost = static_cast<Index>(-1), kBits = 8 * sizeof(Index);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -119,10 +120,10 @@ class Way {
     }
 };
 
-// Tell whether places in a ring of so many steps fit an index, twice over: on the way round it they are added.
+// Tell whether places in a ring of so many steps fit an index with a sign: on the way round it they are negative.
 template <class Index>
 bool fits(const NeuroLsnnNet& net, std::int64_t n_slots) {
-    return 2 * n_slots * (net.n_neurons + net.n_readouts) <= static_cast<std::int64_t>(static_cast<Index>(-1));
+    return n_slots * (net.n_neurons + net.n_readouts) <= static_cast<std::int64_t>(static_cast<Index>(-1) / 2);
 }
 
 }  // namespace
