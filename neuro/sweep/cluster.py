@@ -29,7 +29,7 @@ class Cluster:
     def __init__(self, address: str, folder: Path, most: int | None = None) -> None:
         try:
             from distributed import Client
-            from distributed.comm import get_address_host_port
+            from distributed.comm.addressing import get_address_host_port
         except ImportError as err:
             raise UnsupportedError(
                 "--scheduler: Dask is not installed (got no package 'distributed'; need it here and on the workers). Install it with: "
