@@ -59,7 +59,7 @@ COMMANDS = [
     (b.page, line.removeprefix("$ "))
     for b in BLOCKS
     if b.language in ("sh", "console")
-    for line in b.text.splitlines()
+    for line in b.text.replace("\\\n", " ").splitlines()  # a command may go on in the next line
     if line.removeprefix("$ ").startswith("neuro ")
 ]
 

@@ -37,6 +37,7 @@ NAMES = [
     ("digits_lsnn", 360),
     ("digits_lsnn_loihi1", 360),
     ("digits_lsnn_loihi2", 360),
+    ("digits_dense", 360),
     ("digits_lif", 360),
     ("digits_eprop", 360),
     ("digits", 360),

@@ -276,6 +276,30 @@ def test_one_neuron_with_long_delays(kind, reset):
     assert max(worst.values()) < DOUBLE_TOLERANCE
 
 
+def test_a_ring_too_long_for_short_indices():
+    """Places in the ring of delays are counted in 16 bits, one of them a sign, where they fit; here 541 steps * 61 targets do not."""
+    rng = np.random.default_rng(0)
+    populations = (
+        SpikeInput(name="in", size=9),
+        LIF(name="n", size=60, alpha=0.9, v_th=1.0),
+        LI(name="out", size=1, kappa=0.8),
+    )
+    wires = (("in", "n", 9, 60, 0.5, 0), ("n", "n", 60, 60, 0.2, 1), ("n", "out", 60, 1, 0.3, 1))
+    projections = tuple(
+        Projection(name=f"c{k}", source=a, target=b, pre=rng.integers(0, n_pre, 300), post=rng.integers(0, n_post, 300),
+                   weight=rng.normal(0, w, 300), delay=rng.choice([least, 540], 300))
+        for k, (a, b, n_pre, n_post, w, least) in enumerate(wires)
+    )  # fmt: skip
+    model, inputs = LSNN.from_graph(Graph(populations=populations, projections=projections)), noise(2, 600, 9)
+    plain, z = gradients(model, inputs, 0, twin=True)
+    found, same = gradients(model, inputs, 0, twin=False)
+    assert z.sum() > 500
+    assert torch.equal(z, same)
+    worst = errors(found, plain)
+    assert len(worst) == 3
+    assert max(worst.values()) < DOUBLE_TOLERANCE
+
+
 def test_no_synapses_no_neurons_no_readouts():
     silent = LSNN.from_graph(one_neuron(bias=0.3))
     out = silent({"in": noise(2, 50, 1), "u": torch.zeros(2, 50, 1)}, traces=True)

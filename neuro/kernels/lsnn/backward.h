@@ -13,6 +13,13 @@
 
 #include "ring.h"
 
+// A call puts the sums of a row in memory; inlined, they take more registers than there are where vectors are short.
+#if defined(__AVX2__)
+#define NEURO_SPREAD_INLINE __attribute__((always_inline))
+#else
+#define NEURO_SPREAD_INLINE
+#endif
+
 namespace {
 
 template <class L>
@@ -23,6 +30,9 @@ class Backward {
     static constexpr int kLanes = L::kLanes, kWidth = L::kWidth, kParts = L::kParts;
     // With more spikes than this, delta is read as whole vectors and summed over lanes.
     static constexpr int kFew = 4 * kParts;
+    // Sums at a time: eight vectors in all, as many as additions that are under way at once; short vectors leave registers for four.
+    static constexpr int kVectors = kVectorBytes > 16 ? 8 : 4, kSums = kParts < kVectors ? kVectors / kParts : 1;
+    typedef Real Four __attribute__((vector_size(4 * sizeof(Real))));
 
     const NeuroLsnnNet& net_;
     const NeuroLsnnSignals& in_;
@@ -36,7 +46,7 @@ class Backward {
     Ring<L> ring_;               // delta
     Real *grad_w_inputs_, *grad_w_neurons_;  // of the synapses in the order of the rows
     Real *grad_a_, *grad_z_;     // (n_neurons, lanes)
-    std::int32_t* sent_;         // (n_inputs + 1,) inputs that spiked in some lane
+    std::int32_t* sent_;         // (larger of n_inputs, n_neurons, and 1 more) those that spiked in some lane
     Real* peak_;                 // (n_neurons,) dampening / v_th
     std::int64_t block_ = 0, first_ = 0, n_samples_ = 0;
 
@@ -49,7 +59,7 @@ class Backward {
     static std::int64_t bytes(const NeuroLsnnNet& net) {
         const std::int64_t targets = net.n_neurons + net.n_readouts;
         return Parts::size<Real>(n_slots(net) * targets * kLanes) + 2 * Parts::size<Real>(net.n_neurons * kLanes) +
-               Parts::size<Real>(net.n_neurons) + Parts::size<std::int32_t>(net.n_inputs + 1) +
+               Parts::size<Real>(net.n_neurons) + Parts::size<std::int32_t>(net.n_inputs + net.n_neurons + 1) +
                Parts::size<Real>(Rows<L>::capacity(net, 0, net.n_inputs)) +
                Parts::size<Real>(Rows<L>::capacity(net, net.n_inputs, net.n_neurons)) +
                Rows<L>::bytes(net, 0, net.n_inputs) +
@@ -72,7 +82,7 @@ class Backward {
         grad_z_ = parts_.take<Real>(n_ * kLanes);
         peak_ = parts_.take<Real>(n_);
         for (std::int64_t j = 0; j < n_; ++j) peak_[j] = static_cast<Real>(net.dampening) / v_th_[j];
-        sent_ = parts_.take<std::int32_t>(net.n_inputs + 1);
+        sent_ = parts_.take<std::int32_t>(net.n_inputs + n_ + 1);
         grad_w_inputs_ = parts_.take<Real>(Rows<L>::capacity(net, 0, net.n_inputs));
         grad_w_neurons_ = parts_.take<Real>(Rows<L>::capacity(net, net.n_inputs, n_));
     }
@@ -93,6 +103,7 @@ class Backward {
             read_grad_z(t);
             for (std::int64_t p = 0; p < net_.n_stretches; ++p)
                 from_neurons_.delay < 0 ? stretch<false>(t, p) : stretch<true>(t, p);
+            from_neurons_.delay < 0 ? spikes<false>(t) : spikes<true>(t);
             readouts(t);
             from_inputs_.delay < 0 ? inputs<false>(t) : inputs<true>(t);
             if (grad_bias_) biases(t);
@@ -147,7 +158,6 @@ class Backward {
             Vector grad[kParts];
             for (int q = 0; q < kParts; ++q) grad[q] = outside(j, q);
             if (any<L>(tape)) spread_back(reach, j, grad);
-            if (spiked) gather(reach, from_neurons_, j, spiked, grad_w_neurons_);
             const Vector peak = L::spread(peak_of[j]), alpha = L::spread(alpha_of[j]), v_th = L::spread(th_of[j]);
             for (int q = 0; q < kParts; ++q) {
                 const std::int64_t at = j * kLanes + q * kWidth;
@@ -179,42 +189,75 @@ class Backward {
         return load<Vector>(static_cast<const Real*>(tape_.state) + kept * kLanes + q * kWidth);
     }
 
-    // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself.
+    // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself. Loops over sums are
+    // unrolled, or GCC would put the sums in memory.
     template <class Reaching>
-    void spread_back(const Reaching& reach, std::int64_t row, Vector* grad) const {
-        constexpr int kSums = kParts < 4 ? 4 / kParts : 1;
-        static_assert(Rows<L>::kPad % kSums == 0, "");
-        Vector sum[kSums][kParts] = {};
-        const std::int64_t end = from_neurons_.row[row + 1];
-        for (std::int64_t s = from_neurons_.row[row]; s < end; s += kSums)
-            for (int k = 0; k < kSums; ++k) add(reach(s + k), from_neurons_.weight[s + k], sum[k]);
+    NEURO_SPREAD_INLINE void spread_back(const Reaching& reach, std::int64_t row, Vector* grad) const {
+        Vector sum[kSums][kParts];
+#pragma GCC unroll 8
         for (int k = 0; k < kSums; ++k)
+#pragma GCC unroll 8
+            for (int q = 0; q < kParts; ++q) sum[k][q] = Vector{};
+        const std::int64_t end = from_neurons_.row[row + 1];
+        std::int64_t s = from_neurons_.row[row];
+        for (; s + 8 <= end; s += 8) {
+            add_four<0>(reach, s, sum);
+            add_four<4>(reach, s + 4, sum);
+        }
+        if (s < end) add_four<0>(reach, s, sum);
+#pragma GCC unroll 8
+        for (int k = 0; k < kSums; ++k)
+#pragma GCC unroll 8
             for (int q = 0; q < kParts; ++q) grad[q] = grad[q] + sum[k][q];
     }
 
-    static void add(const Real* delta, Real weight, Vector* sum) {
-        const Vector w = L::spread(weight);
-        for (int q = 0; q < kParts; ++q) sum[q] = sum[q] + w * load<Vector>(delta + q * kWidth);
+    template <int kFirst, class Reaching>
+    void add_four(const Reaching& reach, std::int64_t s, Vector (*sum)[kParts]) const {
+        Real* delta[4];
+        Vector w[4];
+        reach(s, delta);
+        L::spread_four(from_neurons_.weight + s, w);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k)
+#pragma GCC unroll 8
+            for (int q = 0; q < kParts; ++q)
+                sum[(kFirst + k) % kSums][q] = sum[(kFirst + k) % kSums][q] + w[k] * load<Vector>(delta[k] + q * kWidth);
+    }
+
+    // A pass of its own, not a branch in that over neurons: it would be foreseen wrongly, and cost registers there.
+    template <bool kOneDelay>
+    void spikes(std::int64_t t) {
+        const Way<L, kOneDelay> reach(ring_, from_neurons_, t);
+        const std::uint32_t* const fired = tape_.fired + (block_ * in_.steps + t) * n_;
+        const std::int64_t n_sent = list_set(fired, n_, sent_);
+        for (std::int64_t k = 0; k < n_sent; ++k) gather(reach, from_neurons_, sent_[k], fired[sent_[k]], grad_w_neurons_);
     }
 
     // dL/dw of the synapses of a source += delta(t + d), in the lanes where it spiked.
     template <class Reaching>
     void gather(const Reaching& reach, const Rows<L>& rows, std::int64_t row, std::uint32_t lanes, Real* grad_w) const {
         const std::int64_t from = rows.row[row], to = rows.row[row + 1];
+        Real* delta[4];
         if (__builtin_popcount(lanes) <= kFew) {
             for (; lanes; lanes &= lanes - 1) {
                 const int b = __builtin_ctz(lanes);
-                for (std::int64_t s = from; s < to; ++s) grad_w[s] += reach(s)[b];
+                for (std::int64_t s = from; s < to; s += 4) {
+                    reach(s, delta);
+                    const Four found = {delta[0][b], delta[1][b], delta[2][b], delta[3][b]};
+                    store(grad_w + s, load<Four>(grad_w + s) + found);
+                }
             }
             return;
         }
         Mask where[kParts];
         for (int q = 0; q < kParts; ++q) where[q] = L::expand(lanes, q);
-        for (std::int64_t s = from; s < to; ++s) {
-            const Real* delta = reach(s);
-            Vector sum{};
-            for (int q = 0; q < kParts; ++q) sum = sum + L::only(where[q], load<Vector>(delta + q * kWidth));
-            grad_w[s] += total(sum);
+        for (std::int64_t s = from; s < to; s += 4) {
+            reach(s, delta);
+            for (int k = 0; k < 4; ++k) {
+                Vector sum{};
+                for (int q = 0; q < kParts; ++q) sum = sum + L::only(where[q], load<Vector>(delta[k] + q * kWidth));
+                grad_w[s + k] += total(sum);
+            }
         }
     }
 
@@ -249,12 +292,15 @@ class Backward {
             alignas(64) Real u[kLanes] = {};
             for (std::int64_t b = 0; b < n_samples_; ++b)
                 u[b] = static_cast<const Real*>(in_.currents)[((first_ + b) * in_.steps + t) * in_.n_currents + c];
-            for (std::int64_t s = from_inputs_.row[source]; s < from_inputs_.row[source + 1]; ++s) {
-                const Real* delta = reach(s);
-                Vector sum{};
-                for (int q = 0; q < kParts; ++q)
-                    sum = sum + load<Vector>(u + q * kWidth) * load<Vector>(delta + q * kWidth);
-                grad_w_inputs_[s] += total(sum);
+            Real* delta[4];
+            for (std::int64_t s = from_inputs_.row[source]; s < from_inputs_.row[source + 1]; s += 4) {
+                reach(s, delta);
+                for (int k = 0; k < 4; ++k) {
+                    Vector sum{};
+                    for (int q = 0; q < kParts; ++q)
+                        sum = sum + load<Vector>(u + q * kWidth) * load<Vector>(delta[k] + q * kWidth);
+                    grad_w_inputs_[s + k] += total(sum);
+                }
             }
         }
     }

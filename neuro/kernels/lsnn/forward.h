@@ -97,9 +97,11 @@ class Forward {
             for (std::int64_t b = 0; b < n_samples_; ++b)
                 u[b] = static_cast<const Real*>(in_.currents)[((first_ + b) * in_.steps + t) * in_.n_currents + c];
             const std::int64_t source = in_.current_source[c];
-            for (std::int64_t s = from_inputs_.row[source]; s < from_inputs_.row[source + 1]; ++s) {
-                Real* to = reach(s);
-                for (int k = 0; k < kLanes; ++k) to[k] += from_inputs_.weight[s] * u[k];
+            Real* to[4];
+            for (std::int64_t s = from_inputs_.row[source]; s < from_inputs_.row[source + 1]; s += 4) {
+                reach(s, to);
+                for (int i = 0; i < 4; ++i)
+                    for (int k = 0; k < kLanes; ++k) to[i][k] += from_inputs_.weight[s + i] * u[k];
             }
         }
     }
@@ -109,20 +111,26 @@ class Forward {
     void deliver(const Reaching& reach, const Rows<L>& rows, std::int64_t source, std::uint32_t lanes) {
         const std::int64_t from = rows.row[source], to = rows.row[source + 1];
         const Real* const weight = rows.weight;
+        Real* at[4];
         if (__builtin_popcount(lanes) <= kFew) {
             for (; lanes; lanes &= lanes - 1) {
                 const int b = __builtin_ctz(lanes);
-                for (std::int64_t s = from; s < to; ++s) reach(s)[b] += weight[s];
+                for (std::int64_t s = from; s < to; s += 4) {
+                    reach(s, at);
+                    for (int k = 0; k < 4; ++k) at[k][b] += weight[s + k];
+                }
             }
             return;
         }
         Mask where[kParts];
         for (int q = 0; q < kParts; ++q) where[q] = L::expand(lanes, q);
-        for (std::int64_t s = from; s < to; ++s) {
-            Real* at = reach(s);
-            const Vector w = L::spread(weight[s]);
-            for (int q = 0; q < kParts; ++q)
-                store(at + q * kWidth, load<Vector>(at + q * kWidth) + L::only(where[q], w));
+        for (std::int64_t s = from; s < to; s += 4) {
+            reach(s, at);
+            for (int k = 0; k < 4; ++k) {
+                const Vector w = L::spread(weight[s + k]);
+                for (int q = 0; q < kParts; ++q)
+                    store(at[k] + q * kWidth, load<Vector>(at[k] + q * kWidth) + L::only(where[q], w));
+            }
         }
     }
 

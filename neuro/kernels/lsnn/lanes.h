@@ -26,6 +26,10 @@ template <>
 struct IntegerOf<float> { using type = std::int32_t; };
 template <>
 struct IntegerOf<double> { using type = std::int64_t; };
+template <>
+struct IntegerOf<std::uint16_t> { using type = std::int16_t; };
+template <>
+struct IntegerOf<std::uint32_t> { using type = std::int32_t; };
 
 template <class T>
 inline T load(const void* from) {
@@ -54,10 +58,11 @@ inline void stream(void* to, T x) {
     store(to, x);
 }
 
-// A block of kLanes samples as kParts vectors of kWidth lanes.
-template <class R, int kLanes_>
+// A block of kLanes samples as kParts vectors of kWidth lanes; Index_ counts the targets of a ring, of all its steps.
+template <class R, int kLanes_, class Index_>
 struct Lanes {
     using Real = R;
+    using Index = Index_;
     using Integer = typename IntegerOf<R>::type;
     static constexpr int kLanes = kLanes_;
     static constexpr int kWidth = kVectorBytes / int(sizeof(R)) < kLanes ? kVectorBytes / int(sizeof(R)) : kLanes;
@@ -66,6 +71,33 @@ struct Lanes {
     typedef Integer Mask __attribute__((vector_size(kWidth * sizeof(Real))));  // all bits set, or none
 
     static Vector spread(Real x) { return x - Vector{}; }
+
+    // Spread four numbers that lie side by side, each over a vector: one load and four shuffles, as loads are the bound. (The masks
+    // are full: without one GCC warns of registers it leaves undefined.)
+    static void spread_four(const Real* from, Vector* to) {
+#if defined(__AVX512F__)
+        if constexpr (sizeof(Vector) == 64 && sizeof(Real) == 4) {
+            const __m512 x = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(from));
+            to[0] = (Vector)_mm512_maskz_permute_ps(0xffff, x, 0x00);
+            to[1] = (Vector)_mm512_maskz_permute_ps(0xffff, x, 0x55);
+            to[2] = (Vector)_mm512_maskz_permute_ps(0xffff, x, 0xaa);
+            to[3] = (Vector)_mm512_maskz_permute_ps(0xffff, x, 0xff);
+            return;
+        }
+#endif
+#if defined(__AVX2__)
+        if constexpr (sizeof(Vector) == 32 && sizeof(Real) == 4) {
+            const __m256 x = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(from));
+            to[0] = (Vector)_mm256_permute_ps(x, 0x00);
+            to[1] = (Vector)_mm256_permute_ps(x, 0x55);
+            to[2] = (Vector)_mm256_permute_ps(x, 0xaa);
+            to[3] = (Vector)_mm256_permute_ps(x, 0xff);
+            return;
+        }
+#endif
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) to[k] = spread(from[k]);
+    }
 
     // Expand the bits of part q of a block to a mask.
     static Mask expand(std::uint32_t bits, int q) {
@@ -81,8 +113,8 @@ struct Lanes {
     static std::uint32_t bits(Mask m);
 };
 
-template <class R, int L>
-inline std::uint32_t Lanes<R, L>::bits(Mask m) {
+template <class R, int L, class I>
+inline std::uint32_t Lanes<R, L, I>::bits(Mask m) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
     if constexpr (sizeof(m) == 64 && sizeof(R) == 4) return _mm512_movepi32_mask((__m512i)m);
     if constexpr (sizeof(m) == 64 && sizeof(R) == 8) return _mm512_movepi64_mask((__m512i)m);
