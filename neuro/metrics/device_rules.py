@@ -169,4 +169,33 @@ def parts(table: Table) -> Iterator[str]:
             yield f"{name}: by_operations without prices (got {list(by)}; need operations.float, operations.integer, memory). Add them."
 
 
-FAULTS: tuple[Callable[[Table], Iterator[str]], ...] = (known_keys, described, complete, ordered, sourced, parts)
+def together(table: Table) -> Iterator[str]:
+    """Figures that are of use together alone stand together; else a count would be priced at nothing, or nothing hold a model."""
+    for name, raw in _devices(table).items():
+        price, memory = raw.get("price", {}), list(raw.get("memory", ()))
+        groups = [
+            (f"{name}.price.neuron", set(price.get("neuron", ())), {"active", "idle"}),
+            (f"{name}.mesh", set(raw.get("mesh", ())), set(_PLACES["mesh"])),
+        ]
+        groups += [(f"{name}.price.{part}", set(price.get(part, ())), {"chip"}) for part in ("static", "host")]
+        groups += [
+            (f"{name}.operations.{k}", set(of), {"add", "multiply"}) for k, of in raw.get("operations", {}).items()
+        ]
+        groups += [(f"{name}.memory.{k}", set(of), {"read", "write"}) for k, of in enumerate(memory)]
+        for where, has, needed in groups:
+            if has and not needed <= has:
+                yield f"{where}: figures missing (got {', '.join(sorted(has))}; need {', '.join(sorted(needed))}). Add them."
+        sizes = [of.get("holds", {}).get("value", math.inf) for of in memory]
+        if memory and (sizes != sorted(set(sizes)) or sizes[-1] != math.inf):
+            yield f"{name}.memory: not from small to large (got {sizes}; need sizes that grow, and none of the last). Sort it."
+
+
+FAULTS: tuple[Callable[[Table], Iterator[str]], ...] = (
+    known_keys,
+    described,
+    complete,
+    ordered,
+    sourced,
+    parts,
+    together,
+)

@@ -29,6 +29,7 @@ class Cluster:
     def __init__(self, address: str, folder: Path, most: int | None = None) -> None:
         try:
             from distributed import Client
+            from distributed.comm.addressing import get_address_host_port
         except ImportError as err:
             raise UnsupportedError(
                 "--scheduler: Dask is not installed (got no package 'distributed'; need it here and on the workers). Install it with: "
@@ -38,6 +39,9 @@ class Cluster:
         self._futures: dict[int, Any] = {}
         (self._folder / STOP).unlink(missing_ok=True)
         try:
+            # Looked at before: a Client that cannot read its address waits a minute when it is thrown away, and prints a traceback.
+            parse: Any = get_address_host_port
+            parse(address)
             connect: Any = Client
             self._client: Any = connect(address, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError) as err:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 
@@ -162,6 +163,25 @@ def test_parts_by_operations_need_the_prices_of_operations() -> None:
         read_devices(bad, "table")
 
 
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("active = { value = 81", r"loihi.price.neuron: figures missing \(got idle, spike; need active, idle\)"),
+        ("rows = {", r"loihi.mesh: figures missing \(got columns, cores_per_tile; need columns, cores_per_tile, rows\)"),
+        ("chip = { value = 104.4", r"loihi.price.static: figures missing \(got core; need chip\)"),
+        ("multiply = { value = 3.7", r"digital45.operations.float: figures missing \(got add; need add, multiply\)"),
+        ("write = { value = 3.9", r"seneca.memory.0: figures missing \(got read; need read, write\)"),
+        ("holds = { value = 8,", r"digital45.memory: not from small to large \(got \[inf, 32, 1024, inf\]; need sizes that grow"),
+    ],
+)  # fmt: skip
+def test_figures_that_are_of_use_together_alone_stand_together(start: str, message: str) -> None:
+    text = (files("neuro.metrics") / "devices.toml").read_text(encoding="utf-8")
+    kept = [line for line in text.splitlines() if not line.startswith(start)]
+    assert len(kept) == len(text.splitlines()) - 1
+    with pytest.raises(DataError, match=message):
+        read_devices("\n".join(kept))
+
+
 def test_all_faults_are_told_at_once() -> None:
     bad = (
         TABLE.replace('unit = "mW"', 'unit = "fW"').replace("low = 1.0", "low = 9.0").replace('title = "A chip"\n', "")
@@ -172,7 +192,7 @@ def test_all_faults_are_told_at_once() -> None:
     for part in ("no title", "out of order", "wrong unit"):
         assert part in text
     assert len(text.splitlines()) == 3
-    assert len(FAULTS) == 6
+    assert len(FAULTS) == 7
 
 
 def test_neuro_metrics_stays_light() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,17 @@ def test_a_scheduler_that_does_not_answer_or_has_no_worker_is_refused(
             WorkerError, match=rf"--scheduler: no scheduler answers \(got .* at '{address}'; need the address"
         ):
             Cluster(address, tmp_path)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "", "tcp://host:port"])
+def test_what_is_no_address_is_told_at_once_with_nothing_more(write: Write, tmp_path: Path, address: str) -> None:
+    begin = time.monotonic()
+    with start("sweep", write(), "-o", tmp_path / "out", "--scheduler", address) as process:
+        printed = process.communicate(timeout=100)[0]
+    assert process.returncode == 2
+    assert "no scheduler answers (got" in printed
+    assert "Traceback" not in printed
+    assert time.monotonic() - begin < 30  # a Client of no address is thrown away after 60 s
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dask: Dask) -> None:
