@@ -409,14 +409,17 @@ def evil(tmp_path: Path) -> Path:
                 estimate["refused"] = EVIL
             else:
                 estimate["notes"] = [EVIL]
+        if model["folder"] == "float":
+            model["sha256"] = hostile_populations(folder / "float")
+        elif (folder / model["folder"] / "graph.h5").exists():
+            model["sha256"] = graphs.load(folder / model["folder"] / "graph.h5").sha256
     held["devices"] = [d + EVIL for d in held["devices"]]
     (folder / "models.json").write_text(json.dumps(held))
-    hostile_populations(folder / "float")
     return folder
 
 
-def hostile_populations(folder: Path) -> None:
-    """Rename the populations in a graph and its recordings; names of a graph hold no slash."""
+def hostile_populations(folder: Path) -> str:
+    """Rename the populations in a graph and its recordings, and return its hash; names of a graph hold no slash."""
     names = {
         name: f'{name}<img src=x onerror="window.hacked=3"><a href="http:example.invalid">%{{x}}'
         for name in ("in", "lif", "alif", "out")
@@ -438,12 +441,14 @@ def hostile_populations(folder: Path) -> None:
         )
         held = replace(
             r,
+            graph_sha256=renamed.sha256,
             spikes={names[n]: e for n, e in r.spikes.items()},
             traces={names[n]: t for n, t in r.traces.items()},
             sizes={names[n]: s for n, s in r.sizes.items()},
             counts=counts,
         )
         recordings.save(held, folder / file)
+    return renamed.sha256
 
 
 def test_names_cannot_run_scripts_leave_the_page_or_break_it(browser: Browser, evil: Path, tmp_path: Path) -> None:
