@@ -141,6 +141,10 @@ class Run:
                 if stopped is None or (batch == 0 and group.steps):
                     batch, steps = samples[1], group.steps
                     counted.append(group.counts())
+        if stopped is None and pending.raised:
+            stopped = (
+                KeyboardInterrupt()
+            )  # it came in the last call: whoever runs again and again has to hear of it, too
         if stopped is not None and not counted:
             raise stopped
         error = stopped if isinstance(stopped, Exception) else None

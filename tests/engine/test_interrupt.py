@@ -92,6 +92,24 @@ def test_a_signal_is_held_back_until_the_recording_is_whole() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_signal_in_the_last_call_is_heard_and_the_recording_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_FIRST_WORK", 10**12)  # one call, nothing looks at the signal after it
+    graph = lively()
+    stimulus = drive(graph, 2, STEPS)
+
+    def progress(done: int, total: int, what: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(RunInterrupted) as caught:
+        EngineBackend(n_threads=1, progress=progress).compile(graph).run(stimulus)
+    whole = EngineBackend(n_threads=1).compile(graph).run(stimulus)
+    part = caught.value.recording
+    assert (part.batch, part.steps, part.interrupted) == (2, STEPS, True)
+    assert sum(len(e.unit) for e in whole.spikes.values()) > 0
+    assert part.spikes == whole.spikes
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_before_anything_is_recorded_an_interrupt_is_an_interrupt() -> None:
     def draw(first: int, last: int) -> neuro.Stimulus:
         raise KeyboardInterrupt
