@@ -10,26 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from neuro.cli import app
+from tests import tiny
 
-RECIPE = """\
-name = "tiny"
-seed = 3
-[task]
-name = "digits"
-steps_per_pixel = 1
-cue_steps = 8
-decision_steps = 4
-[model]
-n_lif = 12
-n_alif = 8
-[train]
-iterations = 6
-batch = 16
-validate_every = 3
-validate_samples = 32
-checkpoint_every = 2
-threads = 1
-"""
+RECIPE = tiny.recipe(deep_r=False)
 
 Neuro = Callable[..., Result]
 

@@ -13,29 +13,9 @@ from typing import Any
 import pytest
 
 from neuro._recipes import toml
+from tests import tiny
 
-RECIPE = """\
-name = "tiny"
-seed = 3
-[task]
-name = "digits"
-steps_per_pixel = 1
-cue_steps = 8
-decision_steps = 4
-[model]
-n_lif = 12
-n_alif = 8
-[train]
-iterations = 4
-batch = 16
-validate_every = 2
-validate_samples = 32
-checkpoint_every = 2
-threads = 1
-[deep_r]
-mode = "hard"
-connectivity = 0.3
-"""
+RECIPE = tiny.recipe(iterations=4, validate_every=2)
 HEAD: dict[str, Any] = {
     "name": "tradeoff",
     "recipe": "recipe.toml",

@@ -17,6 +17,7 @@ import torch
 from neuro.errors import NeuroError
 from neuro.tasks import Batch
 from neuro.train import Group, checkpoint, joined
+from tests import tiny
 from tests.train import ranks
 
 ROOT = Path(__file__).parents[2]
@@ -258,29 +259,7 @@ def test_environment_without_an_address_is_refused(monkeypatch: pytest.MonkeyPat
         assert group == Group()
 
 
-RECIPE = """\
-name = "tiny"
-seed = 3
-[task]
-name = "digits"
-steps_per_pixel = 1
-cue_steps = 8
-decision_steps = 4
-[model]
-n_lif = 12
-n_alif = 8
-[train]
-iterations = 6
-batch = 15
-validate_every = 3
-validate_samples = 33
-checkpoint_every = 2
-threads = 1
-dtype = "float64"
-[deep_r]
-mode = "hard"
-connectivity = 0.3
-"""
+RECIPE = tiny.recipe(batch=15, validate_samples=33, dtype='"float64"')
 
 
 def torchrun(arguments: list[str], folder: Path, out: str, **options: object) -> subprocess.Popen:
