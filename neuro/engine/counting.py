@@ -16,7 +16,12 @@ from .layout import check_arrays, check_range, pointer
 
 
 def sent(row: NDArray[np.int64], unit: NDArray[np.int32], begins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many synapses the events of each sample have."""
+    """Return how many synapses the events of each sample have, int64 (batch,).
+
+    Parameters: row, int64 (n_sources + 1,), where the synapses of each sender begin; unit, int32 (n_events,), who sent, sample by
+    sample; begins, int64 (batch + 1,), where the events of each sample begin, and the end.
+    Raises: AssertionError for arrays that do not belong together: a fault of this package.
+    """
     total = np.zeros(len(begins) - 1, np.int64)
     unit = np.ascontiguousarray(unit)
     check_arrays({"row": row, "unit": unit, "begins": begins}, (
@@ -36,7 +41,11 @@ def missed(
     unit: NDArray[np.int32],
     batch: int,
 ) -> NDArray[np.int64]:
-    """Return, per sample, how many synapses events do not reach before the run ends, `left` steps after each was sent."""
+    """Return how many synapses events do not reach before the run ends, `left` steps after each was sent: int64 (batch,).
+
+    Parameters: c, whose delays count; row, as for `sent`; sample, left (steps), unit, int32 (n_events,).
+    Raises: AssertionError for arrays that do not belong together: a fault of this package.
+    """
     total = np.zeros(batch, np.int64)
     events = {"sample": sample, "left": left, "unit": unit}
     events = {name: np.ascontiguousarray(x, np.int32) for name, x in events.items()}

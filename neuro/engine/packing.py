@@ -60,7 +60,10 @@ def lag(c: Projection, graph: Graph) -> int:
 
 
 def plan(graph: Graph, bound: NDArray[np.int64]) -> Packing:
-    """Choose the ring of each part: a power of two of cells, for as many steps as inputs wait; NOT_PACKED where that is too many."""
+    """Choose the ring of each part: a power of two of cells, for as many steps as inputs wait; NOT_PACKED where that is too many.
+
+    Parameters: bound, int64 (n_parts + 1,), the targets at which the parts of the threads begin, and the end.
+    """
     width = -(-int(np.diff(bound).max()) // CHUNK) * CHUNK
     if width > 2**_MOST_BITS:  # without a look at as many delays
         return NOT_PACKED
@@ -82,7 +85,8 @@ def pack(
 ) -> Words | None:
     """Return the words of a projection; None if they are too many.
 
-    Parameters: row, where the synapses of each sender begin; steps_over, `lag`.
+    Parameters: row, int64 (n_sources + 1,), where the synapses of each sender begin; first_target, number of the first unit of the
+    target; bound, as for `plan`; unit, of which its weights are multiples (`units`); steps_over, in steps (`lag`).
     """
     n_parts = len(bound) - 1
     chunk = np.zeros((n_parts, len(row)), np.uint32)

@@ -78,7 +78,10 @@ def evaluate(graph: Graph, task: Task, lesson: Lesson, split: str = "test", limi
 
 
 def loss_of(y: NDArray[np.float64], batch: Batch) -> float:
-    """Return the sum over samples of what `Score.loss` is the mean of; decisions of a sample add up."""
+    """Return the sum over samples of what `Score.loss` is the mean of; decisions of a sample add up.
+
+    Parameters: y, (batch, steps, size) of the readout. In nats, or half the squared error of a regression.
+    """
     if batch.signal is not None:
         return squares(y, batch)[0] / 2
     asked = batch.targets >= 0

@@ -49,7 +49,10 @@ class Recording:
         return float(self.counts.spikes[population].sum() / seconds) if seconds else 0.0
 
     def select(self, start: int, stop: int) -> Recording:
-        """Return samples start..stop-1 as a recording of their own, with copies of their traces; wall_time_s stays that of all."""
+        """Return samples start..stop-1 as a recording of their own, with copies of their traces; wall_time_s stays that of all.
+
+        Raises: DataError if start..stop is empty or not within 0..batch.
+        """
         if not 0 <= start < stop <= self.batch:
             raise DataError(
                 f"recording: samples out of range (got {start}..{stop}; need within 0..{self.batch}). Choose others."
@@ -101,6 +104,8 @@ def make(
     Parameters: spikes, events of *all* spiking populations and spike inputs; keep, the populations whose spikes stay;
     saturations, (batch,) clips by population and state, of every integer population and all its states; counts, where the run was
     counted as it went on (`Counter`): `spikes` then needs to hold only what stays.
+    currents, (batch, steps, size) float64 by current input; traces, (batch, steps, size) by population and state; wall_time_s, seconds.
+    Raises: DataError if spikes of a population or clips of a state are missing: a fault of the backend.
     """
     missing = [p.name for p in (*graph.inputs, *graph.neurons) if p.name not in spikes and p.name not in currents]
     if missing and counts is None:
