@@ -5,7 +5,7 @@
 A page marks what is filled in by a comment before a fenced block, or before a part that ends with "<!-- end -->":
 
     <!-- output of: neuro show runs/demo/graph.h5 -->
-    <!-- content of: runs/demo/compare/comparison.md -->
+    <!-- content of: runs/demo/models/demo/comparison.md -->
     <!-- costs of: runs/models/models.json on loihi, digital45 -->
 
 The last is a table of the models of a comparison, a row each: what each reached and did, and the dynamic energy on the devices named.
@@ -112,7 +112,7 @@ def main(runs: Path) -> None:
         path.write_text(filled.replace("](MODELS/", "](models/" if path.parent == ROOT else "](../models/"))
         print(f"refreshed {path.relative_to(ROOT)}")
     (ROOT / "docs" / "img").mkdir(exist_ok=True)
-    shutil.copy(runs / "demo" / "compare" / "raster.png", ROOT / "docs" / "img" / "raster.png")
+    shutil.copy(runs / "demo" / "models" / "demo" / "raster.png", ROOT / "docs" / "img" / "raster.png")
     swept = runs / "digits_tradeoff" / "pareto.svg"
     if swept.exists():
         shutil.copy(swept, ROOT / "docs" / "img" / "sweep.svg")
