@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from neuro.train import kernel
 from neuro.train.kernel import Parameters, Pool, Signals
@@ -47,6 +48,7 @@ class _EventSequence(torch.autograd.Function):
         return found.y, found.n_spikes.to(weight.dtype), found.z, found.v, found.a
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:
         weight, bias = ctx.saved_tensors
         run: Run = ctx.run
@@ -54,9 +56,7 @@ class _EventSequence(torch.autograd.Function):
         if n_spikes is not None and n_spikes.stride(0) == 0:  # a mean over samples: the same for all
             n_spikes = n_spikes[0]
         y, n_spikes, z = (None if g is None else g.contiguous() for g in (y, n_spikes, z))
-        grad, grad_bias = kernel.backward(
-            run.structure, run.parameters, run.signals, weight, bias, ctx.tape, y=y, n_spikes=n_spikes, z=z
-        )
+        grad, grad_bias = kernel.backward(ctx.tape, weight, bias, y=y, n_spikes=n_spikes, z=z)
         return torch.empty_like(grad).index_copy_(0, run.structure.order, grad), grad_bias, None, None
 
 

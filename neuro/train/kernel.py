@@ -124,8 +124,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Tape:
-    """What a run forward leaves for the run backward, see net.h; its memory goes back to the pool with it."""
+    """What a run forward was given, and leaves for the run backward, see net.h; its memory goes back to the pool with it."""
 
+    structure: Structure
+    parameters: Parameters
+    signals: Signals
     lanes: int
     memory: Mapping[str, Tensor]
     pool: Pool = field(repr=False)
@@ -148,7 +151,8 @@ class Found:
 
 class _Net(ctypes.Structure):
     _fields_ = (
-        [(k, ctypes.c_int64) for k in ("n_inputs", "n_neurons", "n_readouts", "n_synapses", "max_delay_in", "max_delay", "n_stretches")]
+        [(k, ctypes.c_int64) for k in ("n_inputs", "n_neurons", "n_readouts", "n_synapses", "max_delay_in", "max_delay",
+                                    "shared_delay_in", "shared_delay", "n_stretches")]
         + [(k, ctypes.c_void_p) for k in ("stretch", "reset", "adaptive", "kept", "row", "post", "delay", "weight", "bias", "decay",
                                           "v_th", "rho", "beta", "n_ref")]
         + [("dampening", ctypes.c_double)]
@@ -235,11 +239,11 @@ def forward(
     }
     if keep_tape:
         n_kept = int(parameters.kept[-1])
-        memory["psi"] = pool.take("psi", kind, (n_blocks, steps, n, lanes))
+        memory["psi"] = pool.take("psi", torch.int16 if kind == torch.float32 else kind, (n_blocks, steps, n, lanes))
         if n_kept:
             memory["state"] = pool.take("state", kind, (n_blocks, steps, n_kept, lanes))
             memory["blocked"] = pool.take("blocked", torch.int32, (n_blocks, steps, n_kept))
-    tape = Tape(lanes, memory, pool)
+    tape = Tape(structure, parameters, signals, lanes, memory, pool)
     found = Found(
         y=torch.empty(signals.batch, steps, structure.n_readouts, dtype=kind),
         n_spikes=torch.zeros(signals.batch, n, dtype=torch.int32),
@@ -256,12 +260,9 @@ def forward(
 
 
 def backward(
-    structure: Structure,
-    parameters: Parameters,
-    signals: Signals,
+    tape: Tape,
     weight: Tensor,
     bias: Tensor | None,
-    tape: Tape,
     *,
     y: Tensor | None = None,
     n_spikes: Tensor | None = None,
@@ -270,11 +271,14 @@ def backward(
     """Return (dL/dweight, dL/dbias), from dL/dy (batch, steps, readouts), dL/dn_spikes (batch, neurons) or, the same for all samples,
     (neurons,), and dL/dz (batch, steps, neurons); None is zero.
 
+    Parameters: tape, of a run with keep_tape; weight, bias, those of that run, again.
     Returns: (n_synapses,) in the structure's order, and (targets,), None without a bias.
-    Raises: as `forward`, whose structure, parameters, signals, weight and bias are to be given again.
+    Raises: MemoryError; UnsupportedError if NEURO_ISA names no instruction set.
     """
     kind, n_threads, n_blocks = weight.dtype, torch.get_num_threads(), tape.memory["fired"].shape[0]
-    _check(structure, parameters, signals, weight, bias, tape.lanes)
+    structure, signals = tape.structure, tape.signals
+    for x, size in ((weight, structure.n_synapses), (bias, structure.n_neurons + structure.n_readouts)):
+        assert x is None or (x.shape == (size,) and x.dtype == tape.parameters.decay.dtype and x.is_contiguous())
     shapes = {
         "y": (signals.batch, signals.steps, structure.n_readouts),
         "z": (signals.batch, signals.steps, structure.n_neurons),
@@ -291,7 +295,7 @@ def backward(
     )  # fmt: skip
     code = kernels.library().neuro_lsnn_backward(
         ctypes.c_int32(isa()), ctypes.c_int32(kind == torch.float64),
-        ctypes.byref(_net(structure, parameters, weight, bias)), ctypes.byref(_signals(signals, tape.lanes)),
+        ctypes.byref(_net(structure, tape.parameters, weight, bias)), ctypes.byref(_signals(signals, tape.lanes)),
         ctypes.byref(_pointers(tape)), ctypes.byref(gradient), ctypes.c_int32(n_threads),
     )  # fmt: skip
     _check_memory(code)
@@ -319,7 +323,8 @@ def _net(s: Structure, p: Parameters, weight: Tensor, bias: Tensor | None) -> _N
         p.beta,
         p.n_ref,
     )
-    sizes = (s.n_inputs, s.n_neurons, s.n_readouts, s.n_synapses, s.max_delay_in, s.max_delay, len(p.reset))
+    sizes = (s.n_inputs, s.n_neurons, s.n_readouts, s.n_synapses, s.max_delay_in, s.max_delay,
+             s.shared_delay_in, s.shared_delay, len(p.reset))  # fmt: skip
     return _Net(*sizes, *map(_address, arrays), p.dampening)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ from neuro.train.twin import Cell, unroll
 from neuro.train.wiring import Plan, Synapses, Wiring
 
 DENSE_ABOVE = 1.0
-"""Share of joined pairs above which products of whole matrices are taken. Event by event took 0.25 to 0.7 of their time at every share
-measured, 0.1 to 1.0, with 20 to 1000 neurons at 10-20 Hz (benchmarks/train_step.py)."""
+"""Share of joined pairs above which products of whole matrices are taken. Event by event took 0.13 to 0.24 of their time at every share
+measured, 0.1 to 1.0, with 20 to 220 neurons at 10-20 Hz (benchmarks/train_step.py)."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class LSNN(nn.Module):
 
     def weights(self) -> Tensor:
         """Return all weights side by side, (n,)."""
-        parts = [self.get_parameter(b.name).reshape(-1) for b in self.blocks]
+        parts = [p.reshape(-1) for p in self._parts()]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=self.dtype)
 
     def arrangement(self) -> Arrangement:
@@ -194,9 +193,9 @@ class LSNN(nn.Module):
         if twin:
             found = unroll(torch.cat(parts, 2).to(self.dtype), self._used(), self.wiring(), *self._cells())
             return Output(found["y"], found["z"], self._traces(found) if traces else None, n_spikes=found["z"].sum(1))
-        self._check_finite()
-        places = [find_active(self.get_parameter(b.name)) for b in self.blocks] if self.sparse else None
-        used, at = self._used(places), None if places is None else self._side_by_side(places)
+        at = find_active(self._parts()) if self.sparse else None
+        used = self._used(at)
+        self._check_finite(used)
         if self._on_gpu():
             return self._run_gpu(parts, used, at, spikes, traces)
         if self.runs_events(len(used)):
@@ -252,8 +251,11 @@ class LSNN(nn.Module):
         )
         return Output(y, z, n_spikes=n_spikes)
 
-    def _check_finite(self) -> None:
-        """Refuse weights that are not finite, by name: they make their sum so, which is one pass."""
+    def _check_finite(self, used: Tensor) -> None:
+        """Refuse weights that are not finite, by name: they make their sum so. Used are all weights, or those that are not 0."""
+        biases = [b.detach().sum() for b in (self.bias, self.bias_out) if b is not None]
+        if math.isfinite(sum(biases, used.detach().sum()).item()):
+            return
         for name, p in self.named_parameters():
             if not math.isfinite(p.detach().sum().item()) and not bool(torch.isfinite(p.detach()).all()):
                 at = tuple(torch.nonzero(~torch.isfinite(p.detach()))[0].tolist())
@@ -262,18 +264,13 @@ class LSNN(nn.Module):
                     "and lower lr or set clip_norm."
                 )
 
-    def _used(self, places: Sequence[Tensor] | None = None) -> Tensor:
-        """Return the weights that the network runs with, (n,): the trained ones, all or those at some places of each block."""
-        if not places:
-            return self.weights()
-        return take_active([self.get_parameter(b.name) for b in self.blocks], places)
+    def _parts(self) -> list[Tensor]:
+        """Return the parameter of each block."""
+        return [getattr(self, b.name) for b in self.blocks]
 
-    def _side_by_side(self, places: Sequence[Tensor]) -> Tensor:
-        """Return places of each block as positions in the list of all weights."""
-        sizes = [self.get_parameter(b.name).numel() for b in self.blocks]
-        firsts = [0, *itertools.accumulate(sizes)][: len(sizes)]
-        none = torch.zeros(0, dtype=torch.int64)
-        return torch.cat([at + first for at, first in zip(places, firsts, strict=True)]) if places else none
+    def _used(self, at: Tensor | None = None) -> Tensor:
+        """Return the weights that the network runs with, (n,): the trained ones, all or those at some positions in the list of all."""
+        return self.weights() if at is None or not self.blocks else take_active(self._parts(), at)
 
     def _run(
         self, signal: Tensor, weights: Tensor, plan: Plan, traces: bool

@@ -167,10 +167,12 @@ class QuantizedLSNN(LSNN):
         """Return False: the training kernels hold the float equations."""
         return False
 
-    def _used(self, places: Sequence[Tensor] | None = None) -> Tensor:
+    def _used(self, at: Tensor | None = None) -> Tensor:
         """Return the weights that the chip holds, in its units."""
-        whole = _straight(self.weights(), self.mantissas().activation, self._scale)
-        return whole if places is None else whole.index_select(0, self._side_by_side(places))
+        weights = self.weights()
+        self._check_finite(weights)
+        whole = _straight(weights, self.mantissas().activation, self._scale)
+        return whole if at is None else whole.index_select(0, at)
 
     def _biases(self) -> Tensor | None:
         parts = []

@@ -17,7 +17,8 @@ class Structure:
 
     Sources are inputs, then neurons; targets are neurons, then readouts. row, int64 (n_sources + 1,): where those of each source begin;
     post, int32 (n,): target; delay, int32 (n,), steps; order, int64 (n,): position in the network's active weights; max_delay_in, max_delay:
-    longest from an input and from a neuron (at least 1).
+    longest from an input and from a neuron (at least 1); shared_delay_in, shared_delay: the delay of all synapses from inputs and from
+    neurons, -1 if they differ, 0 without any.
     """
 
     n_inputs: int
@@ -29,6 +30,8 @@ class Structure:
     order: Tensor
     max_delay_in: int
     max_delay: int
+    shared_delay_in: int
+    shared_delay: int
 
     @property
     def n_synapses(self) -> int:
@@ -58,7 +61,8 @@ def arrange(pre: Tensor, post: Tensor, delay: Tensor, n_inputs: int, n_neurons: 
     )  # fmt: skip
     at = order.to(torch.int64)
     delay = delay[at]
-    split = int(row[n_inputs])
+    parts = delay[: int(row[n_inputs])], delay[int(row[n_inputs]) :]
+    (low_in, high_in), (low, high) = ((int(part.min()), int(part.max())) if len(part) else (0, 0) for part in parts)
     return Structure(
         n_inputs=n_inputs,
         n_neurons=n_neurons,
@@ -67,6 +71,8 @@ def arrange(pre: Tensor, post: Tensor, delay: Tensor, n_inputs: int, n_neurons: 
         post=post[at],
         delay=delay,
         order=at,
-        max_delay_in=int(delay[:split].max()) if split else 0,
-        max_delay=max(int(delay[split:].max()), 1) if split < n else 1,
+        max_delay_in=high_in,
+        max_delay=max(high, 1),
+        shared_delay_in=high_in if low_in == high_in else -1,
+        shared_delay=high if low == high else -1,
     )

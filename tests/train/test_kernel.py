@@ -276,28 +276,120 @@ def test_one_neuron_with_long_delays(kind, reset):
     assert max(worst.values()) < DOUBLE_TOLERANCE
 
 
-def test_a_ring_too_long_for_short_indices():
-    """Places in the ring of delays are counted in 16 bits, one of them a sign, where they fit; here 541 steps * 61 targets do not."""
-    rng = np.random.default_rng(0)
+def wires_at_random(rng, n: int, delays: dict[str, list[int]], n_in: int = 9) -> Graph:
+    """Return n LIF neurons with inputs and a readout, 5 n synapses each way, whose delays are drawn from those of their source."""
     populations = (
-        SpikeInput(name="in", size=9),
-        LIF(name="n", size=60, alpha=0.9, v_th=1.0),
+        SpikeInput(name="in", size=n_in),
+        LIF(name="n", size=n, alpha=0.9, v_th=1.0),
         LI(name="out", size=1, kappa=0.8),
     )
-    wires = (("in", "n", 9, 60, 0.5, 0), ("n", "n", 60, 60, 0.2, 1), ("n", "out", 60, 1, 0.3, 1))
-    projections = tuple(
-        Projection(name=f"c{k}", source=a, target=b, pre=rng.integers(0, n_pre, 300), post=rng.integers(0, n_post, 300),
-                   weight=rng.normal(0, w, 300), delay=rng.choice([least, 540], 300))
-        for k, (a, b, n_pre, n_post, w, least) in enumerate(wires)
-    )  # fmt: skip
-    model, inputs = LSNN.from_graph(Graph(populations=populations, projections=projections)), noise(2, 600, 9)
+    wires = (("in", "n", n_in, n, 0.5), ("n", "n", n, n, 0.2), ("n", "out", n, 1, 0.3))
+    return Graph(populations=populations, projections=tuple(
+        Projection(name=f"c{k}", source=a, target=b, pre=rng.integers(0, n_pre, 5 * n), post=rng.integers(0, n_post, 5 * n),
+                   weight=rng.normal(0, w, 5 * n), delay=rng.choice(delays[a], 5 * n))
+        for k, (a, b, n_pre, n_post, w) in enumerate(wires)
+    ))  # fmt: skip
+
+
+def check_against_twin(graph: Graph, inputs) -> torch.Tensor:
+    """Hold spikes, counts and gradients of a graph's kernel to autograd's; return the spikes."""
+    model = LSNN.from_graph(graph)
     plain, z = gradients(model, inputs, 0, twin=True)
     found, same = gradients(model, inputs, 0, twin=False)
-    assert z.sum() > 500
     assert torch.equal(z, same)
+    assert torch.equal(model(inputs).n_spikes, z.sum(1))
     worst = errors(found, plain)
     assert len(worst) == 3
     assert max(worst.values()) < DOUBLE_TOLERANCE
+    return z
+
+
+@pytest.mark.parametrize("longest", [20, 300])
+def test_a_window_too_long_for_short_indices(longest):
+    """Places in the window of delays are counted in 16 bits, by 8 bytes or by rows: 301 steps of 61 targets fit only the latter."""
+    delays = {"in": [0, longest], "n": [1, longest]}
+    z = check_against_twin(wires_at_random(np.random.default_rng(0), 60, delays), noise(2, longest + 60, 9))
+    assert z.sum() > 50
+
+
+def test_a_window_too_long_for_indices_of_16_bits():
+    """With 300 readouts that nothing reaches, 301 steps of 361 targets are counted in 32 bits: nothing else may change."""
+    graph = wires_at_random(np.random.default_rng(0), 60, {"in": [0, 300], "n": [1, 300]})
+    wide = Graph(populations=(*graph.populations, LI(name="more", size=300, kappa=0.8)), projections=graph.projections)
+    inputs, found = noise(2, 360, 9), []
+    for g in (graph, wide):
+        model = LSNN.from_graph(g)
+        out = model(inputs)
+        ((out.y[..., :1] ** 2).sum() + (out.z * torch.arange(60)).sum()).backward()
+        found.append((out.z, out.y[..., :1], *(p.grad for p in model.parameters())))
+    assert found[0][0].sum() > 50
+    assert len(found[0]) == 5
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 255, 1019, 1020, 1021, 3000])
+def test_every_spike_is_counted(steps):
+    """Sums in binary have ten digits, and are read when they could be full."""
+    graph = one_neuron(Projection(name="c", source="in", target="n", pre=[0], post=[0], weight=[3.0], delay=[0]))
+    out = LSNN.from_graph(graph)({"in": np.ones((3, steps, 1)), "u": np.zeros((3, steps, 1))})
+    assert out.n_spikes.flatten().tolist() == [steps] * 3
+
+
+@pytest.mark.parametrize("isa", able())
+@pytest.mark.parametrize(
+    ("share", "delay_in", "delay"), [(0.1, 0, 1), (0.7, 0, 1), (0.1, 4, 3), (0.1, 2, 1), (0.7, 0, 2)]
+)
+def test_shared_delays(monkeypatch, isa, share, delay_in, delay):
+    """Small nets add whole rows of weights where inputs spike seldom, and go synapse by synapse where they often do."""
+    monkeypatch.setenv("NEURO_ISA", isa)
+    rng = np.random.default_rng(1)
+    graph = wires_at_random(rng, 20, {"in": [delay_in], "n": [delay]})
+    z = check_against_twin(graph, (rng.random((11, 300, 9)) < share).astype(np.uint8))
+    assert z.sum() > 1000
+    assert z.sum(1).max() > 3
+
+
+@pytest.mark.parametrize("isa", able())
+@pytest.mark.parametrize("lanes", kernel.LANES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_whole_rows_change_no_bit(monkeypatch, isa, lanes, dtype):
+    """An input of currents keeps a net from whole rows; one that nothing listens to must leave everything as it was."""
+    monkeypatch.setenv("NEURO_ISA", isa)
+    monkeypatch.setattr(kernel, "choose_lanes", lambda batch, n_threads: lanes)
+    rng = np.random.default_rng(2)
+    sizes, found = {"in": 5, "n": 21, "out": 3}, []
+    populations = (
+        SpikeInput(name="in", size=5),
+        LIF(name="n", size=21, alpha=0.9, v_th=1.0),
+        LI(name="out", size=3, kappa=0.8),
+    )
+    projections = []
+    for source, target, w, delay in (("in", "n", 0.9, 2), ("n", "n", 0.3, 1), ("n", "out", 0.3, 1)):
+        pre, post = np.nonzero(rng.random((sizes[source], sizes[target])) < 0.4)
+        weight = rng.normal(0, w, len(pre))
+        projections.append(Projection(name=f"{source}_{target}", source=source, target=target, pre=pre, post=post, weight=weight,
+                                      delay=np.full(len(pre), delay)))  # fmt: skip
+    spikes = (rng.random((37, 60, 5)) < 0.1).astype(np.uint8)  # at more than 0.2 there are no whole rows
+    for more in ((), (CurrentInput(name="u", size=1),)):
+        model = LSNN.from_graph(Graph(populations=(*more, *populations), projections=tuple(projections)), dtype)
+        out = model({"in": spikes, "u": torch.ones(37, 60, 1)} if more else spikes, traces=True)
+        ((out.y**2).sum() + (out.z * torch.arange(21)).sum()).backward()
+        found.append((out.z, out.y, out.n_spikes, *(p.grad for p in model.parameters())))
+    assert found[0][0].sum() > 200
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(("n_in", "batch"), [(63, 9), (64, 17), (65, 33), (130, 33)])
+def test_inputs_are_packed_in_tiles_of_64(n_in, batch):
+    graph = wires_at_random(np.random.default_rng(3), 40, {"in": [0, 1], "n": [1, 2]}, n_in)
+    assert check_against_twin(graph, noise(batch, 20, n_in)).sum() > 100
+
+
+def test_many_blocks_share_a_sum(monkeypatch):
+    """Beyond 32 blocks one pass back runs several, one after another, in the same memory."""
+    monkeypatch.setattr(kernel, "choose_lanes", lambda batch, n_threads: 8)
+    graph = wires_at_random(np.random.default_rng(4), 20, {"in": [0, 3], "n": [1, 9]})
+    assert check_against_twin(graph, noise(8 * 3 * kernel.MAX_GROUPS - 5, 25, 9)).sum() > 1000
 
 
 def test_no_synapses_no_neurons_no_readouts():
@@ -314,7 +406,11 @@ def test_no_synapses_no_neurons_no_readouts():
     out.y.sum().backward()
     assert model.w0.grad.tolist() == [1.875 + 1.75 + 1.5 + 1.0, 1.5 + 1.0]
     alone = LSNN.from_graph(Graph(populations=(SpikeInput(name="in", size=1), LIF(name="n", size=2, alpha=0.5))))
-    assert alone(torch.ones(3, 2, 1)).y.shape == (3, 2, 0)
+    inputs_alone = LSNN.from_graph(Graph(populations=(SpikeInput(name="in", size=1),)))
+    for sparse in (False, True):
+        alone.sparse = inputs_alone.sparse = sparse
+        assert alone(torch.ones(3, 2, 1)).y.shape == (3, 2, 0)
+        assert inputs_alone(torch.ones(3, 2, 1)).z.shape == (3, 2, 0)
 
 
 def test_second_backward_and_two_runs_before_one(random_graph):
@@ -379,7 +475,8 @@ def test_what_is_no_spike_is_refused_by_name(value, message):
         model(inputs)
 
 
-def test_what_is_not_finite_is_refused_by_name():
+@pytest.mark.parametrize("sparse", [False, True])
+def test_what_is_not_finite_is_refused_by_name(sparse):
     model = LSNN.from_graph(one_neuron())
     currents = torch.zeros(2, 5, 1)
     currents[0, 4, 0] = float("inf")
@@ -388,6 +485,7 @@ def test_what_is_not_finite_is_refused_by_name():
     ):
         model({"in": noise(2, 5, 1), "u": currents})
     net = recipe_net()
+    net.sparse = sparse
     with torch.no_grad():
         net.w_rec[2, 1] = float("nan")
     with pytest.raises(DataError, match=r"parameter 'w_rec': not finite \(got nan at \(2, 1\)"):
@@ -402,7 +500,7 @@ def test_unknown_instruction_set_is_named(monkeypatch):
         kernel.isa()
 
 
-def test_delays_beyond_the_ring_are_refused():
+def test_delays_beyond_the_window_are_refused():
     populations = (
         SpikeInput(name="in", size=1),
         LIF(name="n", size=70_000, alpha=0.9),

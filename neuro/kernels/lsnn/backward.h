@@ -8,7 +8,8 @@
 //
 // with r' = v_th (kResetThreshold) or A(t) (kResetAdaptive). kResetZero: the term is -v(t) alpha delta(t+1), v before the
 // reset, and alpha delta(t+1) reaches step t only where there was no spike and the neuron was not held at 0.
-// dL/dw = sum over t of s(t) delta(t + d), gathered at spikes. Where psi is 0 in all lanes, dL/dz is not formed.
+// dL/dw = sum over t of s(t) delta(t + d), gathered at spikes. Where rows of
+// synapses are long and psi is 0 in all lanes, dL/dz is not formed.
 #pragma once
 
 #include "ring.h"
@@ -25,11 +26,13 @@ namespace {
 template <class L>
 class Backward {
     using Real = typename L::Real;
+    using Kept = typename L::Kept;
     using Vector = typename L::Vector;
     using Mask = typename L::Mask;
     static constexpr int kLanes = L::kLanes, kWidth = L::kWidth, kParts = L::kParts;
     // With more spikes than this, delta is read as whole vectors and summed over lanes.
     static constexpr int kFew = 4 * kParts;
+    static constexpr std::int64_t kShortRow = 64;
     // Sums at a time: eight vectors in all, as many as additions that are under way at once; short vectors leave registers for four.
     static constexpr int kVectors = kVectorBytes > 16 ? 8 : 4, kSums = kParts < kVectors ? kVectors / kParts : 1;
     typedef Real Four __attribute__((vector_size(4 * sizeof(Real))));
@@ -43,11 +46,14 @@ class Backward {
     Real *grad_w_, *grad_bias_;  // of the group
     Parts parts_;
     Rows<L> from_inputs_, from_neurons_;
-    Ring<L> ring_;               // delta
+    Window<L> window_;           // delta
     Real *grad_w_inputs_, *grad_w_neurons_;  // of the synapses in the order of the rows
-    Real *grad_a_, *grad_z_;     // (n_neurons, lanes)
-    std::int32_t* sent_;         // (larger of n_inputs, n_neurons, and 1 more) those that spiked in some lane
-    Real* peak_;                 // (n_neurons,) dampening / v_th
+    Real* grad_a_;               // (n_neurons, lanes)
+    Real* grad_each_;            // (n_neurons, lanes) what reaches dL/dz from outside, by sample; or null
+    const Real* grad_all_;       // (n_neurons,) likewise, the same for all samples and steps
+    std::int32_t* sent_;         // (n_inputs + n_neurons + kListed,) those that spiked in some lane
+    const bool short_rows_;      // a branch past one costs more than it saves (benchmarks/train.py)
+    Real* peak_;                 // (n_neurons,) dampening / v_th, of psi as it is kept
     std::int64_t block_ = 0, first_ = 0, n_samples_ = 0;
 
   public:
@@ -57,9 +63,9 @@ class Backward {
     }
 
     static std::int64_t bytes(const NeuroLsnnNet& net) {
-        const std::int64_t targets = net.n_neurons + net.n_readouts;
-        return Parts::size<Real>(n_slots(net) * targets * kLanes) + 2 * Parts::size<Real>(net.n_neurons * kLanes) +
-               Parts::size<Real>(net.n_neurons) + Parts::size<std::int32_t>(net.n_inputs + net.n_neurons + 1) +
+        return Parts::size<Real>(Window<L>::size(net, n_slots(net))) +
+               2 * Parts::size<Real>(net.n_neurons * kLanes) +
+               2 * Parts::size<Real>(net.n_neurons) + Parts::size<std::int32_t>(net.n_inputs + net.n_neurons + kListed) +
                Parts::size<Real>(Rows<L>::capacity(net, 0, net.n_inputs)) +
                Parts::size<Real>(Rows<L>::capacity(net, net.n_inputs, net.n_neurons)) +
                Rows<L>::bytes(net, 0, net.n_inputs) +
@@ -74,15 +80,16 @@ class Backward {
           beta_(static_cast<const Real*>(net.beta)),
           grad_w_(static_cast<Real*>(grad.weight) + group * net.n_synapses),
           grad_bias_(grad.bias ? static_cast<Real*>(grad.bias) + group * n_targets_ : nullptr), parts_(scratch),
-          from_inputs_(net, 0, net.n_inputs, parts_),
-          from_neurons_(net, net.n_inputs, net.n_neurons, parts_) {
-        const std::int64_t slot = n_targets_ * kLanes;
-        ring_ = Ring<L>{parts_.take<Real>(n_slots(net) * slot), slot, n_slots(net) * slot};
+          from_inputs_(net, 0, net.n_inputs, net.shared_delay_in, parts_),
+          from_neurons_(net, net.n_inputs, net.n_neurons, net.shared_delay, parts_), window_(net, n_slots(net), parts_),
+          short_rows_(from_neurons_.row[n_] < kShortRow * n_) {
         grad_a_ = parts_.take<Real>(n_ * kLanes);
-        grad_z_ = parts_.take<Real>(n_ * kLanes);
+        Real *const each = parts_.take<Real>(n_ * kLanes), *const none = parts_.take<Real>(n_);
+        grad_each_ = grad.z || (grad.n_spikes && grad.by_sample) ? each : nullptr;
+        grad_all_ = grad.n_spikes && !grad.by_sample ? static_cast<const Real*>(grad.n_spikes) : none;
         peak_ = parts_.take<Real>(n_);
-        for (std::int64_t j = 0; j < n_; ++j) peak_[j] = static_cast<Real>(net.dampening) / v_th_[j];
-        sent_ = parts_.take<std::int32_t>(net.n_inputs + n_ + 1);
+        for (std::int64_t j = 0; j < n_; ++j) peak_[j] = static_cast<Real>(net.dampening) / (v_th_[j] * KeptOf<Real>::kOne);
+        sent_ = parts_.take<std::int32_t>(net.n_inputs + n_ + kListed);
         grad_w_inputs_ = parts_.take<Real>(Rows<L>::capacity(net, 0, net.n_inputs));
         grad_w_neurons_ = parts_.take<Real>(Rows<L>::capacity(net, net.n_inputs, n_));
     }
@@ -97,42 +104,35 @@ class Backward {
         block_ = block;
         first_ = block * kLanes;
         n_samples_ = in_.batch - first_ < kLanes ? in_.batch - first_ : kLanes;
-        for (std::int64_t k = 0; k < ring_.size; ++k) ring_.values[k] = 0;
+        window_.start_back(in_.steps + n_slots(net_) - 2);
         for (std::int64_t k = 0; k < n_ * kLanes; ++k) grad_a_[k] = 0;
         for (std::int64_t t = in_.steps - 1; t >= 0; --t) {
+            window_.back_to(t);
             read_grad_z(t);
-            for (std::int64_t p = 0; p < net_.n_stretches; ++p)
-                from_neurons_.delay < 0 ? stretch<false>(t, p) : stretch<true>(t, p);
-            from_neurons_.delay < 0 ? spikes<false>(t) : spikes<true>(t);
+            for (std::int64_t p = 0; p < net_.n_stretches; ++p) stretch(t, p);
+            spikes(t);
             readouts(t);
-            from_inputs_.delay < 0 ? inputs<false>(t) : inputs<true>(t);
+            inputs(t);
             if (grad_bias_) biases(t);
         }
     }
 
   private:
-    // Lay dL/dz of step t out in lanes.
+    // Lay out in lanes what reaches dL/dz of step t from outside, if it differs between samples.
     void read_grad_z(std::int64_t t) {
         const Real *dense = static_cast<const Real*>(grad_.z), *spikes = static_cast<const Real*>(grad_.n_spikes);
-        if (!dense && (!spikes || !grad_.by_sample)) return;
+        if (!grad_each_) return;
         if (!dense && t != in_.steps - 1) return;  // the same at every step
         for (std::int64_t b = 0; b < n_samples_; ++b) {
             const Real* row = dense ? dense + ((first_ + b) * in_.steps + t) * n_ : nullptr;
-            const Real* count = spikes ? spikes + (grad_.by_sample ? (first_ + b) * n_ : 0) : nullptr;
+            const Real* count = spikes && grad_.by_sample ? spikes + (first_ + b) * n_ : nullptr;
             for (std::int64_t j = 0; j < n_; ++j)
-                grad_z_[j * kLanes + b] = (row ? row[j] : Real{0}) + (count ? count[j] : Real{0});
+                grad_each_[j * kLanes + b] = (row ? row[j] : Real{0}) + (count ? count[j] : Real{0});
         }
     }
 
-    // Return what reaches dL/dz of neuron j from outside.
-    Vector outside(std::int64_t j, int q) const {
-        if (grad_.z || (grad_.n_spikes && grad_.by_sample)) return load<Vector>(grad_z_ + j * kLanes + q * kWidth);
-        return L::spread(grad_.n_spikes ? static_cast<const Real*>(grad_.n_spikes)[j] : Real{0});
-    }
-
-    template <bool kOneDelay>
     void stretch(std::int64_t t, std::int64_t p) {
-        const Way<L, kOneDelay> reach(ring_, from_neurons_, t);
+        const Way<L> reach(window_, from_neurons_, t);
         const bool adaptive = net_.adaptive[p] != 0;
         switch (net_.reset[p]) {
             case kResetAdaptive: neurons<kResetAdaptive, true>(reach, t, p); break;
@@ -142,26 +142,36 @@ class Backward {
     }
 
     // What the loop reads lies in locals, as in Forward.
-    template <std::int32_t kReset, bool kAdaptive, class Reaching>
-    void neurons(const Reaching& reach, std::int64_t t, std::int64_t p) {
+    template <std::int32_t kReset, bool kAdaptive>
+    NEURO_PHASE void neurons(const Way<L> reach, std::int64_t t, std::int64_t p) {
         const std::int64_t step = block_ * in_.steps + t, end = net_.stretch[p + 1];
         const std::int64_t kept_from = step * net_.kept[net_.n_stretches] + net_.kept[p] - net_.stretch[p];
-        const Real *const after = ring_.slot(t + 1), *const alpha_of = decay_, *const th_of = v_th_, *const peak_of = peak_;
+        const Real *const after = window_.slot(t + 1), *const alpha_of = decay_, *const th_of = v_th_, *const peak_of = peak_;
         const Real *const rho_of = rho_, *const beta_of = beta_;
-        const Real* const psi_of = static_cast<const Real*>(tape_.psi) + step * n_ * kLanes;
+        const Kept* const psi_of = static_cast<const Kept*>(tape_.psi) + step * n_ * kLanes;
         const std::uint32_t* const fired = tape_.fired + step * n_;
-        Real *const here = ring_.slot(t), *const grad_a = grad_a_;
+        Real *const here = window_.slot(t), *const grad_a = grad_a_;
+        const Real *const each = grad_each_, *const all = grad_all_;
+        const std::int64_t* const ends = from_neurons_.row;
+        const Real* const weight = from_neurons_.weight;
+        const bool always = short_rows_;
         for (std::int64_t j = net_.stretch[p]; j < end; ++j) {
-            const Real* tape = psi_of + j * kLanes;
+            const Kept* tape = psi_of + j * kLanes;
             const std::uint32_t spiked = fired[j];
             fetch_earlier(tape);
             Vector grad[kParts];
-            for (int q = 0; q < kParts; ++q) grad[q] = outside(j, q);
-            if (any<L>(tape)) spread_back(reach, j, grad);
+            Mask kept[kParts], some{};
+            for (int q = 0; q < kParts; ++q) {
+                grad[q] = L::spread(all[j]);
+                if (each) grad[q] = grad[q] + load<Vector>(each + j * kLanes + q * kWidth);
+                kept[q] = L::recall(tape + q * kWidth);
+                some |= kept[q];
+            }
+            if (always || L::bits(some != 0)) spread_back(reach, weight, ends[j], ends[j + 1], grad);
             const Vector peak = L::spread(peak_of[j]), alpha = L::spread(alpha_of[j]), v_th = L::spread(th_of[j]);
             for (int q = 0; q < kParts; ++q) {
                 const std::int64_t at = j * kLanes + q * kWidth;
-                const Vector next = load<Vector>(after + at), psi = load<Vector>(tape + q * kWidth) * peak;
+                const Vector next = load<Vector>(after + at), psi = L::number(kept[q]) * peak;
                 Vector flow = alpha * next, g = grad[q];
                 if constexpr (kAdaptive) g = g + load<Vector>(grad_a + at);
                 if constexpr (kReset == kResetThreshold) g = g - v_th * next;
@@ -180,9 +190,9 @@ class Backward {
     }
 
     // Ask for psi of the same neuron one step earlier, the next to be read: backward in steps, no prefetcher of a processor follows.
-    void fetch_earlier(const Real* psi) const {
+    void fetch_earlier(const Kept* psi) const {
         const char* earlier = reinterpret_cast<const char*>(psi - n_ * kLanes);
-        for (int at = 0; at < int(kLanes * sizeof(Real)); at += 64) __builtin_prefetch(earlier + at);
+        for (int at = 0; at < int(kLanes * sizeof(Kept)); at += 64) __builtin_prefetch(earlier + at);
     }
 
     Vector state(std::int64_t kept, int q) const {
@@ -191,32 +201,29 @@ class Backward {
 
     // grad += sum over the synapses of a source of w delta(t + d), in several sums: one would wait for itself. Loops over sums are
     // unrolled, or GCC would put the sums in memory.
-    template <class Reaching>
-    NEURO_SPREAD_INLINE void spread_back(const Reaching& reach, std::int64_t row, Vector* grad) const {
+    NEURO_SPREAD_INLINE static void spread_back(const Way<L>& reach, const Real* weight, std::int64_t s, std::int64_t end, Vector* grad) {
         Vector sum[kSums][kParts];
 #pragma GCC unroll 8
         for (int k = 0; k < kSums; ++k)
 #pragma GCC unroll 8
             for (int q = 0; q < kParts; ++q) sum[k][q] = Vector{};
-        const std::int64_t end = from_neurons_.row[row + 1];
-        std::int64_t s = from_neurons_.row[row];
         for (; s + 8 <= end; s += 8) {
-            add_four<0>(reach, s, sum);
-            add_four<4>(reach, s + 4, sum);
+            add_four<0>(reach, weight, s, sum);
+            add_four<4>(reach, weight, s + 4, sum);
         }
-        if (s < end) add_four<0>(reach, s, sum);
+        if (s < end) add_four<0>(reach, weight, s, sum);
 #pragma GCC unroll 8
         for (int k = 0; k < kSums; ++k)
 #pragma GCC unroll 8
             for (int q = 0; q < kParts; ++q) grad[q] = grad[q] + sum[k][q];
     }
 
-    template <int kFirst, class Reaching>
-    void add_four(const Reaching& reach, std::int64_t s, Vector (*sum)[kParts]) const {
+    template <int kFirst>
+    static void add_four(const Way<L>& reach, const Real* weight, std::int64_t s, Vector (*sum)[kParts]) {
         Real* delta[4];
         Vector w[4];
         reach(s, delta);
-        L::spread_four(from_neurons_.weight + s, w);
+        L::spread_four(weight + s, w);
 #pragma GCC unroll 4
         for (int k = 0; k < 4; ++k)
 #pragma GCC unroll 8
@@ -225,30 +232,45 @@ class Backward {
     }
 
     // A pass of its own, not a branch in that over neurons: it would be foreseen wrongly, and cost registers there.
-    template <bool kOneDelay>
-    void spikes(std::int64_t t) {
-        const Way<L, kOneDelay> reach(ring_, from_neurons_, t);
+    NEURO_PHASE void spikes(std::int64_t t) {
         const std::uint32_t* const fired = tape_.fired + (block_ * in_.steps + t) * n_;
-        const std::int64_t n_sent = list_set(fired, n_, sent_);
-        for (std::int64_t k = 0; k < n_sent; ++k) gather(reach, from_neurons_, sent_[k], fired[sent_[k]], grad_w_neurons_);
+        if (t) fetch(fired - n_, n_);
+        gather_all(t, from_neurons_, list_set(fired, n_, sent_), fired, nullptr, grad_w_neurons_);
     }
 
-    // dL/dw of the synapses of a source += delta(t + d), in the lanes where it spiked.
-    template <class Reaching>
-    void gather(const Reaching& reach, const Rows<L>& rows, std::int64_t row, std::uint32_t lanes, Real* grad_w) const {
-        const std::int64_t from = rows.row[row], to = rows.row[row + 1];
-        Real* delta[4];
-        if (__builtin_popcount(lanes) <= kFew) {
+    // Ask for words of the tape that the next step reads, the first of which it would wait for.
+    static void fetch(const std::uint32_t* words, std::int64_t n) {
+        for (std::int64_t k = 0; k < n; k += 16) __builtin_prefetch(words + k);
+    }
+
+    // dL/dw of the synapses of those sources that spiked += delta(t + d), in the lanes where they did. The sources are those of inputs,
+    // or the rows themselves.
+    void gather_all(std::int64_t t, const Rows<L>& rows, std::int64_t n_sent, const std::uint32_t* words, const std::int32_t* input,
+                    Real* grad_w) const {
+        const Way<L> reach(window_, rows, t);
+        const std::int32_t* const sent = sent_;
+        const std::int64_t* const ends = rows.row;
+        for (std::int64_t k = 0; k < n_sent; ++k) {
+            const std::int64_t place = sent[k], row = input ? input[place] : place, from = ends[row], to = ends[row + 1];
+            std::uint32_t lanes = words[place];
+            if (__builtin_popcount(lanes) > kFew) {
+                gather_whole(reach, from, to, lanes, grad_w);
+                continue;
+            }
             for (; lanes; lanes &= lanes - 1) {
-                const int b = __builtin_ctz(lanes);
+                const Way<L> lane = reach.of_lane(__builtin_ctz(lanes));
                 for (std::int64_t s = from; s < to; s += 4) {
-                    reach(s, delta);
-                    const Four found = {delta[0][b], delta[1][b], delta[2][b], delta[3][b]};
+                    Real* delta[4];
+                    lane(s, delta);
+                    const Four found = {*delta[0], *delta[1], *delta[2], *delta[3]};
                     store(grad_w + s, load<Four>(grad_w + s) + found);
                 }
             }
-            return;
         }
+    }
+
+    NEURO_PHASE void gather_whole(const Way<L>& reach, std::int64_t from, std::int64_t to, std::uint32_t lanes, Real* grad_w) const {
+        Real* delta[4];
         Mask where[kParts];
         for (int q = 0; q < kParts; ++q) where[q] = L::expand(lanes, q);
         for (std::int64_t s = from; s < to; s += 4) {
@@ -267,26 +289,30 @@ class Backward {
         return sum;
     }
 
-    void readouts(std::int64_t t) {
-        const Real *after = ring_.slot(t + 1), *dense = static_cast<const Real*>(grad_.y);
-        Real* here = ring_.slot(t);
-        const std::int64_t n_out = n_targets_ - n_;
-        for (std::int64_t j = n_; j < n_targets_; ++j)
-            for (int k = 0; k < kLanes; ++k) here[j * kLanes + k] = decay_[j] * after[j * kLanes + k];
-        if (!dense) return;
-        for (std::int64_t b = 0; b < n_samples_; ++b) {
-            const Real* row = dense + ((first_ + b) * in_.steps + t) * n_out;
-            for (std::int64_t j = 0; j < n_out; ++j) here[(n_ + j) * kLanes + b] += row[j];
-        }
+    NEURO_PHASE void readouts(std::int64_t t) {
+        const Real *const after = window_.slot(t + 1), *const dense = static_cast<const Real*>(grad_.y);
+        Real* const here = window_.slot(t);
+        const std::int64_t n_out = n_targets_ - n_, n_samples = n_samples_;
+        const Real* const rows = dense ? dense + (first_ * in_.steps + t) * n_out : nullptr;
+        const std::int64_t stride = in_.steps * n_out;
+        for (std::int64_t j = 0; j < n_out; ++j)
+            for (int q = 0; q < kParts; ++q) {
+                const std::int64_t at = (n_ + j) * kLanes + q * kWidth;
+                Vector found{};
+                if (rows && n_samples == kLanes) {
+                    for (int k = 0; k < kWidth; ++k) found[k] = rows[(q * kWidth + k) * stride + j];
+                } else if (rows) {
+                    for (int k = 0; k < kWidth; ++k) found[k] = q * kWidth + k < n_samples ? rows[(q * kWidth + k) * stride + j] : 0;
+                }
+                store(here + at, L::spread(decay_[n_ + j]) * load<Vector>(after + at) + found);
+            }
     }
 
-    template <bool kOneDelay>
-    void inputs(std::int64_t t) {
-        const Way<L, kOneDelay> reach(ring_, from_inputs_, t);
-        const std::uint32_t* sent = tape_.sent + (block_ * in_.steps + t) * in_.n_spiking;
-        const std::int64_t n_sent = list_set(sent, in_.n_spiking, sent_);
-        for (std::int64_t k = 0; k < n_sent; ++k)
-            gather(reach, from_inputs_, in_.spiking_source[sent_[k]], sent[sent_[k]], grad_w_inputs_);
+    NEURO_PHASE void inputs(std::int64_t t) {
+        const Way<L> reach(window_, from_inputs_, t);
+        const std::uint32_t* const sent = tape_.sent + (block_ * in_.steps + t) * in_.n_spiking;
+        if (t) fetch(sent - in_.n_spiking, in_.n_spiking);
+        gather_all(t, from_inputs_, list_set(sent, in_.n_spiking, sent_), sent, in_.spiking_source, grad_w_inputs_);
         for (std::int64_t c = 0; c < in_.n_currents; ++c) {
             const std::int64_t source = in_.current_source[c];
             alignas(64) Real u[kLanes] = {};
@@ -306,7 +332,7 @@ class Backward {
     }
 
     void biases(std::int64_t t) {
-        const Real* here = ring_.slot(t);
+        const Real* here = window_.slot(t);
         for (std::int64_t j = 0; j < n_targets_; ++j) {
             Real sum = 0;
             for (std::int64_t b = 0; b < n_samples_; ++b) sum += here[j * kLanes + b];

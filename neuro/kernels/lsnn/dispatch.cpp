@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 #include "../float_mode.h"
 #include "../threads.h"
@@ -37,15 +38,19 @@ bool run_all(std::int64_t n, std::int64_t n_threads, bool is_double, const Run& 
     return good;
 }
 
-// Write every position to the next free place and advance past those that count: no branch that half of them would miss.
-template <class Real>
-std::int64_t find_places(std::int64_t n, const Real* weight, std::int64_t* places) {
-    std::int64_t count = 0;
-    for (std::int64_t k = 0; k < n; ++k) {
-        places[count] = k;
-        count += weight[k] != 0;
+// Call body(list, place in it, k) for each of n sorted places in lists side by side, up to one that is out of order or in none of them.
+// Returns how many it was called for.
+template <class Body>
+std::int64_t for_places(std::int64_t n_lists, const std::int64_t* end, std::int64_t n, const std::int64_t* places, const Body& body) {
+    std::int64_t k = 0;
+    for (std::int64_t list = 0; list < n_lists; ++list) {
+        const std::int64_t first = list ? end[list - 1] : 0;
+        for (; k < n && places[k] < end[list]; ++k) {
+            if (places[k] < first) return k;
+            body(list, places[k] - first, k);
+        }
     }
-    return count;
+    return k;
 }
 
 }  // namespace
@@ -64,10 +69,45 @@ NEURO_EXPORT std::int32_t neuro_lsnn_isa() {
     return kBaseline;
 }
 
-// Find the numbers that are not 0 (NaN is one): their positions, sorted, into places (n,). Returns how many there are.
-NEURO_EXPORT std::int64_t neuro_lsnn_places(std::int32_t is_double, std::int64_t n, const void* weight, std::int64_t* places) {
-    return is_double ? find_places(n, static_cast<const double*>(weight), places)
-                     : find_places(n, static_cast<const float*>(weight), places);
+// Of n_lists lists of weights side by side, `end` (n_lists,) the position at which each ends: return how many are not 0 (NaN is one).
+NEURO_EXPORT std::int64_t neuro_lsnn_count(std::int32_t isa, std::int32_t is_double, std::int64_t n_lists, const void* const* weight,
+                                           const std::int64_t* end) {
+    std::int64_t count = 0;
+    for (std::int64_t k = 0; k < n_lists; ++k) count += kernels(isa, is_double)->count_places(end[k] - (k ? end[k - 1] : 0), weight[k]);
+    return count;
+}
+
+// Write their positions, sorted, into places, which has room for 8 more.
+NEURO_EXPORT void neuro_lsnn_places(std::int32_t isa, std::int32_t is_double, std::int64_t n_lists, const void* const* weight,
+                                    const std::int64_t* end, std::int64_t* places) {
+    for (std::int64_t k = 0; k < n_lists; ++k) {
+        const std::int64_t first = k ? end[k - 1] : 0;
+        places += kernels(isa, is_double)->find_places(end[k] - first, weight[k], first, places);
+    }
+}
+
+// Copy the weights at sorted places (n,) of such lists to values (n,). Returns how many, n unless a place is wrong.
+NEURO_EXPORT std::int64_t neuro_lsnn_take(std::int32_t is_double, std::int64_t n_lists, const void* const* weight, const std::int64_t* end,
+                                  std::int64_t n, const std::int64_t* places, void* values) {
+    const auto copy = [&](auto* to) {
+        using Real = std::remove_pointer_t<decltype(to)>;
+        return for_places(n_lists, end, n, places, [&](std::int64_t list, std::int64_t at, std::int64_t k) {
+            to[k] = static_cast<const Real*>(weight[list])[at];
+        });
+    };
+    return is_double ? copy(static_cast<double*>(values)) : copy(static_cast<float*>(values));
+}
+
+// Copy values (n,) to sorted places (n,) of such lists, likewise.
+NEURO_EXPORT std::int64_t neuro_lsnn_put(std::int32_t is_double, std::int64_t n_lists, void* const* weight, const std::int64_t* end,
+                                 std::int64_t n, const std::int64_t* places, const void* values) {
+    const auto copy = [&](const auto* from) {
+        using Real = std::remove_const_t<std::remove_pointer_t<decltype(from)>>;
+        return for_places(n_lists, end, n, places, [&](std::int64_t list, std::int64_t at, std::int64_t k) {
+            static_cast<Real*>(weight[list])[at] = from[k];
+        });
+    };
+    return is_double ? copy(static_cast<const double*>(values)) : copy(static_cast<const float*>(values));
 }
 
 // Sort synapses into rows by source, stably: row (n_sources + 1,) and order (n,) out, order[k] the synapse at place k.

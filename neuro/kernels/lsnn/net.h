@@ -14,6 +14,7 @@ enum NeuroReset : std::int32_t { kResetThreshold = 0, kResetAdaptive = 1, kReset
 struct NeuroLsnnNet {
     std::int64_t n_inputs, n_neurons, n_readouts, n_synapses;
     std::int64_t max_delay_in, max_delay;      // longest delay from an input, from a neuron (at least 1)
+    std::int64_t shared_delay_in, shared_delay;  // the delay of all synapses from inputs, from neurons, or -1; 0 without any
     std::int64_t n_stretches;                  // of neurons with one reset, all adaptive or none
     const std::int64_t* stretch;               // (n_stretches + 1,) first neuron of each
     const std::int32_t* reset;                 // (n_stretches,) NeuroReset; kResetAdaptive only where adaptive
@@ -44,7 +45,8 @@ struct NeuroLsnnSignals {
 struct NeuroLsnnTape {                         // what the backward pass reads; a bit for each lane
     std::uint32_t* sent;                       // (n_blocks, steps, n_spiking) input spikes
     std::uint32_t* fired;                      // (n_blocks, steps, n_neurons)
-    void* psi;                                 // (n_blocks, steps, n_neurons, lanes) Real in units of dampening / v_th; or null
+    void* psi;                                 // (n_blocks, steps, n_neurons, lanes) in units of dampening / v_th: for float uint16
+                                               // of 65535ths, for double double; or null
     void* state;                               // (n_blocks, steps, n_kept, lanes) Real: A for kResetAdaptive, v before the
                                                // reset for kResetZero; or null
     std::uint32_t* blocked;                    // (n_blocks, steps, n_kept) refractory neurons; or null
