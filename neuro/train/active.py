@@ -20,7 +20,7 @@ _ROOM = 8  # places that the kernel may write beyond the last
 def find_active(parameters: Sequence[Tensor]) -> Tensor:
     """Return where the weights of some parameters are not zero: sorted positions in the list of all of them, int64 (n,).
 
-    NaN is not zero. On the CPU a kernel counts, and then finds them, faster than `torch.nonzero` does.
+    NaN is not zero. On the CPU a kernel counts, and then finds them.
     """
     flat = [p.detach().reshape(-1) for p in parameters]
     if not flat:
