@@ -195,7 +195,6 @@ class LSNN(nn.Module):
             return Output(found["y"], found["z"], self._traces(found) if traces else None, n_spikes=found["z"].sum(1))
         at = find_active(self._parts()) if self.sparse else None
         used = self._used(at)
-        self._check_finite(used)
         if self._on_gpu():
             return self._run_gpu(parts, used, at, spikes, traces)
         if self.runs_events(len(used)):
@@ -270,7 +269,9 @@ class LSNN(nn.Module):
 
     def _used(self, at: Tensor | None = None) -> Tensor:
         """Return the weights that the network runs with, (n,): the trained ones, all or those at some positions in the list of all."""
-        return self.weights() if at is None or not self.blocks else take_active(self._parts(), at)
+        weights = self.weights() if at is None or not self.blocks else take_active(self._parts(), at)
+        self._check_finite(weights)
+        return weights
 
     def _run(
         self, signal: Tensor, weights: Tensor, plan: Plan, traces: bool

@@ -248,15 +248,10 @@ class Backward {
     void gather_all(std::int64_t t, const Rows<L>& rows, std::int64_t n_sent, const std::uint32_t* words, const std::int32_t* input,
                     Real* grad_w) const {
         const Way<L> reach(window_, rows, t);
-        const std::int32_t* const sent = sent_;
         const std::int64_t* const ends = rows.row;
-        for (std::int64_t k = 0; k < n_sent; ++k) {
-            const std::int64_t place = sent[k], row = input ? input[place] : place, from = ends[row], to = ends[row + 1];
-            std::uint32_t lanes = words[place];
-            if (__builtin_popcount(lanes) > kFew) {
-                gather_whole(reach, from, to, lanes, grad_w);
-                continue;
-            }
+        for_sending(n_sent, sent_, words, input, [=](std::int64_t source, std::uint32_t lanes) {
+            const std::int64_t from = ends[source], to = ends[source + 1];
+            if (__builtin_popcount(lanes) > kFew) return gather_whole(reach, from, to, lanes, grad_w);
             for (; lanes; lanes &= lanes - 1) {
                 const Way<L> lane = reach.of_lane(__builtin_ctz(lanes));
                 for (std::int64_t s = from; s < to; s += 4) {
@@ -266,10 +261,10 @@ class Backward {
                     store(grad_w + s, load<Four>(grad_w + s) + found);
                 }
             }
-        }
+        });
     }
 
-    NEURO_PHASE void gather_whole(const Way<L>& reach, std::int64_t from, std::int64_t to, std::uint32_t lanes, Real* grad_w) const {
+    NEURO_PHASE static void gather_whole(const Way<L>& reach, std::int64_t from, std::int64_t to, std::uint32_t lanes, Real* grad_w) {
         Real* delta[4];
         Mask where[kParts];
         for (int q = 0; q < kParts; ++q) where[q] = L::expand(lanes, q);

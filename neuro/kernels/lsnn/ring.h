@@ -181,6 +181,17 @@ class Way {
     }
 };
 
+// Call body(source, lanes) for each source that is listed as sending, `words` the lanes of all. Sources are those of inputs, or the places
+// in the list themselves.
+template <class Body>
+inline void for_sending(std::int64_t n_listed, const std::int32_t* listed, const std::uint32_t* words, const std::int32_t* input,
+                        const Body& body) {
+    for (std::int64_t k = 0; k < n_listed; ++k) {
+        const std::int64_t place = listed[k];
+        body(input ? std::int64_t{input[place]} : place, words[place]);
+    }
+}
+
 // Tell whether places in a window of so many steps fit an index.
 template <class L>
 bool fits(const NeuroLsnnNet& net, std::int64_t n_slots) {
